@@ -9,10 +9,17 @@
 //!
 //! What it does not do: record batches (the protocol crate), the journal (its own format), transaction indexes.
 
+mod checkpoint;
+pub mod epoch_checkpoint;
 pub mod index;
+pub mod meta_properties;
+pub mod names;
+pub mod offset_checkpoint;
+pub mod partition_metadata;
 pub mod segment_index;
 pub mod snapshot;
 pub mod time_index;
+pub mod topic_id;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -54,6 +61,15 @@ impl Malformed {
         found: impl Into<String>,
     ) -> Self {
         Self { format, place: Place::Byte(at), expected: expected.into(), found: found.into() }
+    }
+
+    pub(crate) fn line(
+        format: &'static str,
+        at: usize,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
+        Self { format, place: Place::Line(at), expected: expected.into(), found: found.into() }
     }
 
     /// The same error, with the file that it was found in.
