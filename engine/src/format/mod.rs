@@ -13,6 +13,7 @@ mod checkpoint;
 pub mod epoch_checkpoint;
 pub mod index;
 pub mod meta_properties;
+pub mod metadata_record;
 pub mod names;
 pub mod offset_checkpoint;
 pub mod partition_metadata;
