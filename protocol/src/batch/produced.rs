@@ -4,28 +4,29 @@
 //! its base offset and leader epoch is all that is left to do. Records are not decoded: what Kafka finds only by decoding
 //! (a count that the body does not hold, offset deltas out of order, a key missing on a compacted topic) passes here.
 //!
-//! Reasons, and what Kafka 3.2.0 answers (`ProduceRequest.validateRecords`, `UnifiedLog.analyzeAndValidateRecords`,
-//! `LogValidator.validateBatch`), in Kafka's order:
+//! Reasons in the order of the checks, which is Kafka's, and what a 3.2.0 broker answered to each over the wire:
 //!
 //! | reason | Kafka 3.2.0 |
 //! |---|---|
-//! | [`Reject::NoBatch`] | INVALID_RECORD: "must have at least one record batch" |
-//! | [`Reject::Length`], [`Reject::UnknownMagic`] | CORRUPT_MESSAGE, from the batch iterator |
-//! | [`Reject::OldMagic`] | INVALID_RECORD from Produce v3; below, magic 0 and 1 are converted up, which Thalweg does not: UNSUPPORTED_FOR_MESSAGE_FORMAT |
+//! | [`Reject::NoBatch`] | INVALID_RECORD; records that are null in the request: UNKNOWN_SERVER_ERROR |
+//! | [`Reject::Length`], [`Reject::UnknownMagic`] | CORRUPT_MESSAGE, from the batch iterator, before anything else |
+//! | [`Reject::OldMagic`] | INVALID_RECORD from Produce v3. Below, magic 0 and 1 are converted up, which Thalweg does not: UNSUPPORTED_FOR_MESSAGE_FORMAT says so |
 //! | [`Reject::ZstdTooEarly`] | UNSUPPORTED_COMPRESSION_TYPE, zstd below Produce v7 |
-//! | [`Reject::SeveralBatches`] | INVALID_RECORD: "exactly one record batch per partition" |
-//! | [`Reject::BaseOffset`] | INVALID_RECORD: "baseOffset ... should be 0" |
+//! | [`Reject::SeveralBatches`] | INVALID_RECORD, in every version |
+//! | [`Reject::Trailing`] | cut off silently, or CORRUPT_MESSAGE where 12 bytes or more claim a length below 14; here always refused. CORRUPT_MESSAGE would make clients retry: INVALID_RECORD |
+//! | [`Reject::BaseOffset`] | INVALID_RECORD |
 //! | [`Reject::TooLarge`] | MESSAGE_TOO_LARGE |
 //! | [`Reject::Crc`] | CORRUPT_MESSAGE |
-//! | [`Reject::UnknownCodec`] | UNKNOWN_SERVER_ERROR (an unchecked exception); UNSUPPORTED_COMPRESSION_TYPE says what is wrong |
+//! | [`Reject::UnknownCodec`] | UNKNOWN_SERVER_ERROR, an unchecked exception; UNSUPPORTED_COMPRESSION_TYPE says what is wrong |
 //! | [`Reject::OffsetRange`], [`Reject::Count`] | INVALID_RECORD |
 //! | [`Reject::Sequence`] | INVALID_RECORD: a producer id without a sequence |
-//! | [`Reject::Control`] | INVALID_RECORD: "Clients are not allowed to write control records" |
+//! | [`Reject::Control`] | INVALID_RECORD |
 //! | [`Reject::TimestampType`], [`Reject::Timestamp`] | INVALID_TIMESTAMP |
-//! | [`Reject::Trailing`] | bytes behind the batch that hold no whole batch are cut off silently; here they are refused: INVALID_RECORD |
 //!
-//! Kafka does not check that the max timestamp is the records' maximum, nor that it is not below the base timestamp: it
-//! recomputes it from the records. Some clients send the last record's timestamp, so neither is refused here.
+//! Kafka accepts a max timestamp that is not the records' maximum, also one below the base timestamp, and recomputes it
+//! from the records. Some clients send the last record's timestamp, so neither is refused here. Unassigned attribute bits
+//! and the delete horizon bit are accepted by both. A transactional batch without a transactional id in its request is
+//! TRANSACTIONAL_ID_AUTHORIZATION_FAILED: that is the request's business, not the batch's.
 
 use super::layout::*;
 use super::view::{BatchError, BatchView};
@@ -103,10 +104,14 @@ pub enum Reject {
 
 /// Checks `bytes`, the records of one partition in a Produce request, against everything in the module's table.
 ///
-/// The cheap checks come first; the CRC pass over the body is the last but for what depends on its result.
+/// What the header alone tells is checked before the CRC pass over the body, except where Kafka's order shows in the
+/// answer.
 pub fn validate_produced<'a>(bytes: &'a [u8], limits: &ProduceLimits) -> Result<BatchView<'a>, Reject> {
+    check_length(bytes)?;
     let view = BatchView::parse(bytes).map_err(unparsed)?;
-    check_codec(&view, limits)?;
+    if view.codec() == Some(Codec::Zstd) && !limits.zstd {
+        return Err(Reject::ZstdTooEarly);
+    }
     check_alone(&view, bytes)?;
     if view.base_offset() != 0 {
         return Err(Reject::BaseOffset { base_offset: view.base_offset() });
@@ -117,10 +122,21 @@ pub fn validate_produced<'a>(bytes: &'a [u8], limits: &ProduceLimits) -> Result<
     if let Err(BatchError::Crc { stored, computed }) = view.check_crc() {
         return Err(Reject::Crc { stored, computed });
     }
+    if view.codec().is_none() {
+        return Err(Reject::UnknownCodec { id: view.attributes() & ATTRIBUTE_CODEC_MASK });
+    }
     check_offsets(&view)?;
     check_origin(&view)?;
     check_timestamps(&view, limits)?;
     Ok(view)
+}
+
+/// A length that no format can have, whatever the magic says: an old message has 14 bytes at least.
+fn check_length(bytes: &[u8]) -> Result<(), Reject> {
+    const OLD_MESSAGE_BYTES_MIN: i32 = 14;
+    let Some(head) = bytes.first_chunk::<LOG_OVERHEAD_BYTES>() else { return Ok(()) };
+    let length = i32::from_be_bytes([head[8], head[9], head[10], head[11]]);
+    if length < OLD_MESSAGE_BYTES_MIN { Err(Reject::Length { length }) } else { Ok(()) }
 }
 
 fn unparsed(error: BatchError) -> Reject {
@@ -131,14 +147,6 @@ fn unparsed(error: BatchError) -> Reject {
         BatchError::Truncated { have, .. } => Reject::NoBatch { have },
         BatchError::Crc { stored, computed } => Reject::Crc { stored, computed },
         BatchError::Range { last_offset_delta, .. } => Reject::OffsetRange { last_offset_delta },
-    }
-}
-
-fn check_codec(view: &BatchView<'_>, limits: &ProduceLimits) -> Result<(), Reject> {
-    match view.codec() {
-        None => Err(Reject::UnknownCodec { id: view.attributes() & ATTRIBUTE_CODEC_MASK }),
-        Some(Codec::Zstd) if !limits.zstd => Err(Reject::ZstdTooEarly),
-        Some(_) => Ok(()),
     }
 }
 
@@ -263,6 +271,25 @@ mod tests {
         let mut torn = good();
         *torn.last_mut().unwrap() ^= 1;
         assert!(matches!(refused(&torn), Reject::Crc { .. }));
+    }
+
+    /// Several things wrong at once: the answer is the one that a 3.2.0 broker gave.
+    #[test]
+    fn the_first_reason_is_the_one_that_kafka_gives() {
+        let mut both = edited(|b| b[22] |= 5);
+        both[CRC_AT] ^= 1;
+        assert!(matches!(refused(&both), Reject::Crc { .. }), "unknown codec and CRC");
+        let mut both = edited(|b| b[7] = 1);
+        both[CRC_AT] ^= 1;
+        assert_eq!(refused(&both), Reject::BaseOffset { base_offset: 1 }, "base offset and CRC");
+        let mut both = good();
+        both[CRC_AT] ^= 1;
+        let limits = ProduceLimits { message_bytes_max: 1, ..LIMITS };
+        let reject = validate_produced(&both, &limits).unwrap_err();
+        assert!(matches!(reject, Reject::TooLarge { .. }), "size and CRC");
+        let both = edited(|b| (b[11], b[MAGIC_AT]) = (5, 0));
+        assert_eq!(refused(&both), Reject::Length { length: 5 }, "length and magic");
+        assert_eq!(refused(&[0; 64]), Reject::Length { length: 0 });
     }
 
     #[test]
