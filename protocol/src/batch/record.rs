@@ -208,3 +208,35 @@ impl<'a> Fields<'a> {
         RecordError::Varint { position: self.position, source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// attributes, timestamp delta, offset delta, null key, null value, no headers.
+    const FIELDS: [u8; 6] = [0, 0, 0, 1, 1, 0];
+
+    fn first(body: &[u8]) -> Result<Record<'_>, RecordError> {
+        Records::new(body, 1).next().unwrap()
+    }
+
+    #[test]
+    fn a_record_uses_its_length_exactly() {
+        let exact = [&[12][..], &FIELDS].concat();
+        assert!(first(&exact).is_ok());
+        let loose = [&[14][..], &FIELDS, &[0]].concat();
+        assert_eq!(first(&loose).unwrap_err(), RecordError::Unused { position: 0, unused: 1 });
+        let tight = [&[10][..], &FIELDS].concat();
+        assert!(matches!(first(&tight), Err(RecordError::Varint { position: 0, .. })));
+    }
+
+    #[test]
+    fn lengths_and_counts_stay_within_the_record() {
+        let long = [&[14][..], &FIELDS[..3], &[40, 0xaa, 1, 0]].concat();
+        assert_eq!(first(&long).unwrap_err(), RecordError::Length { position: 0, length: 20 });
+        let headers = [&[12][..], &FIELDS[..5], &[8]].concat();
+        assert_eq!(first(&headers).unwrap_err(), RecordError::Length { position: 0, length: 4 });
+        let negative = [&[1][..], &FIELDS].concat();
+        assert_eq!(first(&negative).unwrap_err(), RecordError::Length { position: 0, length: -1 });
+    }
+}
