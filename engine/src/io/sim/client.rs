@@ -89,6 +89,6 @@ impl SimClient {
 
 impl Drop for SimClient {
     fn drop(&mut self) {
-        self.close();
+        self.world.borrow_mut().client_goes(self.id);
     }
 }

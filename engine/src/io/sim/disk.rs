@@ -220,6 +220,15 @@ impl Disk {
         Ok(())
     }
 
+    /// Flips bits of one byte of a file.
+    pub(super) fn corrupt(&mut self, path: &Path, offset: u64, bits: u8) -> io::Result<()> {
+        match self.names.lookup(path)? {
+            Node::Dir(_) => Err(Errno::EISDIR.into()),
+            Node::File(inode) if self.change(inode, |file| file.corrupt(offset, bits)) => Ok(()),
+            Node::File(_) => Err(Errno::ERANGE.into()),
+        }
+    }
+
     /// What survives if nothing unsynced does.
     pub(super) fn stable_image(&self) -> DiskImage {
         let contents = |(path, inode)| (path, self.file(inode).stable_image().to_vec());

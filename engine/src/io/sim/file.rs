@@ -90,6 +90,9 @@ impl SimFile {
         let end = offset + data.len() as u64;
         self.extents.add(offset, data.len() as u64);
         self.live.write(offset, &data);
+        if durable {
+            self.forget_covered(offset, end);
+        }
         self.push(durable, Change::Data { offset, data });
         if end > self.live.len() {
             self.live.set_len(end);
@@ -99,6 +102,16 @@ impl SimFile {
             self.pin_size_for(end);
             self.fold();
         }
+    }
+
+    /// Drops unsynced data that a durable write covers: whether it survived could not be seen.
+    fn forget_covered(&mut self, start: u64, end: u64) {
+        self.pending.retain(|effect| match &effect.change {
+            Change::Data { offset, data } if !effect.pinned => {
+                *offset < start || offset + data.len() as u64 > end
+            }
+            _ => true,
+        });
     }
 
     /// Pins the pending size changes if bytes up to `end` could not be reached, or would sit on blocks that a lost
@@ -191,6 +204,19 @@ impl SimFile {
         self.pending.iter().filter(|effect| effect.pinned).for_each(|effect| effect.change.apply(&mut image));
         image.trim();
         image
+    }
+
+    /// Flips bits of a byte, in the cache and on stable storage; false past the end.
+    pub(super) fn corrupt(&mut self, offset: u64, bits: u8) -> bool {
+        let mut byte = [0];
+        let there = self.live.read(offset, &mut byte) == 1;
+        if there {
+            self.live.write(offset, &[byte[0] ^ bits]);
+            if self.stable.read(offset, &mut byte) == 1 {
+                self.stable.write(offset, &[byte[0] ^ bits]);
+            }
+        }
+        there
     }
 
     /// The file as a power loss leaves it. `tear`: a sector being written may itself come out mixed.
@@ -315,6 +341,18 @@ mod tests {
         file.write(0, bytes(1, 8192), false);
         file.write(0, bytes(2, 4096), true);
         assert!(outcomes(&file).iter().all(|image| image[..4096] == vec![2; 4096][..]));
+    }
+
+    #[test]
+    fn durable_writes_alone_leave_nothing_pending() {
+        let (mut file, mut prng) = (SimFile::default(), Prng::new(1));
+        for turn in 0..100 {
+            let data = bytes(turn, 8192);
+            file.land_some(u64::from(turn % 7) * 4096, &data, 0.5, &mut prng);
+            file.write(u64::from(turn % 7) * 4096, data, true);
+            assert!(file.pending.is_empty());
+        }
+        assert_eq!(file.stable.to_vec(), file.live.to_vec());
     }
 
     #[test]

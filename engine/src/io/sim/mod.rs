@@ -4,6 +4,9 @@
 //! submit -> (clock) -> perform -> completion. Who owns what: the world owns disk, network, clock and faults; drivers
 //! and clients are handles into it.
 //!
+//! A test makes a world, puts a [`SimRunner`] over it for the shards' reactors (or takes bare drivers), and plays the
+//! clients through [`SimClient`]. A failure names the seed that replays it.
+//!
 //! It is a model of what may happen, not of how fast: delays are random, bandwidth is unlimited, and a disk sector
 //! that was written reads back right unless a test corrupts it.
 
@@ -19,6 +22,7 @@ mod network;
 mod options;
 mod perform;
 mod prng;
+mod runner;
 #[cfg(test)]
 mod scenario;
 mod stream;
@@ -32,4 +36,5 @@ pub use driver::SimDriver;
 pub use fault::{Fault, FaultId, OpKind};
 pub use options::{Delay, OnViolation, SimOptions, SimViolation};
 pub use prng::Prng;
+pub use runner::{RunError, SimRunner};
 pub use world::{CrashPoint, SimWorld};

@@ -92,6 +92,8 @@ pub(super) struct Connection {
     pub(super) server_closed: bool,
     /// The client closed, so nobody takes what the server sends.
     pub(super) client_closed: bool,
+    /// The test has dropped its end and will not ask again.
+    pub(super) client_gone: bool,
     /// Keys of the waiting operations.
     pub(super) recv: Option<u64>,
     pub(super) send: Option<u64>,
@@ -121,6 +123,11 @@ impl Connection {
             () if self.client_closed => Some(Err(Errno::EPIPE.into())),
             () => (self.send_room() > 0).then_some(Ok(())),
         }
+    }
+
+    /// Whether nobody can ask for it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.server_closed && self.client_gone && self.recv.is_none() && self.send.is_none()
     }
 
     /// Whether the client can still send.

@@ -106,4 +106,22 @@ impl SimOptions {
             on_violation: OnViolation::Panic,
         }
     }
+
+    /// A machine whose character is drawn from the seed as well: calm or slow, whole or short transfers, orderly or
+    /// not. For runs over many seeds, so that they differ in more than their dice. It injects no errors.
+    pub fn varied(seed: u64) -> SimOptions {
+        let mut prng = Prng::new(!seed);
+        let slowest = prng.pick(&[100, 500, 5_000, 50_000]);
+        SimOptions {
+            write_delay: Delay::micros(1, prng.pick(&[50, 500, slowest])),
+            sync_delay: Delay::micros(1, prng.pick(&[100, 3_000, slowest])),
+            read_delay: Delay::micros(1, prng.pick(&[100, 1_000])),
+            network_delay: Delay::micros(1, prng.pick(&[20, 200, 20_000])),
+            slow: prng.pick(&[0.0, 0.01, 0.1]),
+            short_file_io: prng.pick(&[0.0, 0.01, 0.3]),
+            short_socket_io: prng.pick(&[0.0, 0.2, 0.7]),
+            early_landing: prng.pick(&[0.0, 0.3, 1.0]),
+            ..SimOptions::new(seed)
+        }
+    }
 }

@@ -92,6 +92,7 @@ impl World {
             reset: false,
             server_closed: false,
             client_closed: false,
+            client_gone: false,
             recv: None,
             send: None,
             process: self.drivers[there.driver].process,
@@ -140,6 +141,14 @@ impl World {
         connection.client_closed |= both;
         let arrival = connection.to_server.end(arrival);
         self.look_at(id, arrival);
+    }
+
+    /// The test drops its end.
+    pub(super) fn client_goes(&mut self, id: i32) {
+        if let Some(connection) = self.network.connections.get_mut(&id) {
+            connection.client_gone = true;
+        }
+        self.client_ends(id, true);
     }
 
     /// Registers an operation that waits for a peer; returns where to look.
@@ -204,6 +213,9 @@ impl World {
         }
         if let Some(key) = send.filter(|key| self.may_look(*key)) {
             self.serve_send(id, key);
+        }
+        if self.network.connections.get(&id).is_some_and(Connection::is_over) {
+            self.network.connections.remove(&id);
         }
     }
 

@@ -310,6 +310,14 @@ impl SimWorld {
         self.world.borrow_mut().disk.put_file(path.as_ref(), contents)
     }
 
+    /// Flips `bits` of the byte at `offset` of a file, as a decaying medium does.
+    ///
+    /// # Errors
+    /// ENOENT without such a file, ERANGE past its end.
+    pub fn corrupt(&self, path: impl AsRef<Path>, offset: u64, bits: u8) -> io::Result<()> {
+        self.world.borrow_mut().disk.corrupt(path.as_ref(), offset, bits)
+    }
+
     /// Every file with what is certain to survive a power loss now.
     pub fn dump_image(&self) -> DiskImage {
         self.world.borrow().disk.stable_image()
