@@ -42,7 +42,8 @@ def digest_partition(consumer, topic, partition):
     digest, records, following = hashlib.sha256(), 0, first
     consumer.assign([TopicPartition(topic, partition, first)])
     while following < end:
-        messages = consumer.consume(10_000, timeout=SILENCE_S)
+        # consume() returns only when it has as many as asked for, or at its timeout.
+        messages = consumer.consume(min(end - following, 10_000), timeout=SILENCE_S)
         if not messages:
             sys.exit(f"{topic}-{partition}: nothing came for {SILENCE_S} s at offset {following} of {end}")
         for message in messages:

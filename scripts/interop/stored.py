@@ -10,10 +10,20 @@ A batch below SMALL_BYTES may be uncompressed: clients send it so where compress
 
 import argparse
 import sys
+import time
 
 import wire
 
 SMALL_BYTES = 1000
+# How long records may be under way: an acks=0 producer is done when they are sent.
+ARRIVAL_S = 10
+
+
+def await_arrival(connection, wanted):
+    deadline = time.monotonic() + ARRIVAL_S
+    ends = lambda: sum(wire.list_offset(connection, wanted.topic, wire.LATEST, p)[2] for p in range(wanted.partitions))
+    while ends() < (wanted.records or 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def check_partition(connection, topic, partition, wanted):
@@ -60,6 +70,7 @@ def main():
     arguments.add_argument("--idempotent", action="store_true")
     wanted = arguments.parse_args()
     with wire.Connection(wanted.bootstrap) as connection:
+        await_arrival(connection, wanted)
         found = [check_partition(connection, wanted.topic, p, wanted) for p in range(wanted.partitions)]
     batches, records, size = (sum(column) for column in zip(*found))
     print(f"{batches} batches, {records} records, {size} bytes stored as {wanted.codec or 'any codec'}")

@@ -173,21 +173,24 @@ def varint(value):
     return bytes(out) + bytes([value])
 
 
-def record(delta, value):
-    body = b"\0" + varint(0) + varint(delta) + varint(-1) + varint(len(value)) + value + varint(0)
+def record(delta, value, timestamp_delta=0):
+    body = b"\0" + varint(timestamp_delta) + varint(delta) + varint(-1) + varint(len(value)) + value + varint(0)
     return varint(len(body)) + body
 
 
-def batch(values, *, timestamp=1_700_000_000_000, attributes=0, magic=2, crc=None, count=None, last_delta=None,
+def batch(values, *, timestamp=1_700_000_000_000, step_ms=0, attributes=0, magic=2, crc=None, count=None, last_delta=None,
           producer=(-1, -1, -1)):
-    """A record batch of these values; the keywords make it a wrong one. `producer` is (id, epoch, sequence)."""
-    records = b"".join(record(delta, value) for delta, value in enumerate(values))
+    """A record batch of these values, `step_ms` apart; the keywords behind that make it a wrong one.
+
+    `producer` is (id, epoch, sequence).
+    """
+    records = b"".join(record(delta, value, delta * step_ms) for delta, value in enumerate(values))
     checked = struct.pack(
         ">hiqqqhii",
         attributes,
         len(values) - 1 if last_delta is None else last_delta,
         timestamp,
-        timestamp,
+        timestamp + step_ms * max(len(values) - 1, 0),
         *producer,
         len(values) if count is None else count,
     ) + records
@@ -267,15 +270,20 @@ def list_offset(connection, topic, timestamp, partition=0):
 
 def metadata(connection, topics, create=False):
     """Metadata v4: {topic: (error, topic's partition count)}."""
+    return cluster(connection, topics, create)[1]
+
+
+def cluster(connection, topics=(), create=False):
+    """Metadata v4: ([(broker id, host, port, rack)], {topic: (error, topic's partition count)})."""
     reader = connection.ask(METADATA, 4, array([string(t) for t in topics]) + bytes([create]))
     reader.i32()
-    reader.array(lambda r: (r.i32(), r.string(), r.i32(), r.string()))
+    brokers = reader.array(lambda r: (r.i32(), r.string(), r.i32(), r.string()))
     reader.string()
     reader.i32()
     nodes = lambda r: r.array(Reader.i32)
     partition = lambda r: (r.i16(), r.i32(), r.i32(), nodes(r), nodes(r))
     topic = lambda r: (r.i16(), r.string(), r.i8(), r.array(partition))
-    return {name: (error, len(parts)) for error, name, _, parts in reader.array(topic)}
+    return brokers, {name: (error, len(parts)) for error, name, _, parts in reader.array(topic)}
 
 
 def create_topic(connection, topic, partitions=1, configs=None):

@@ -16,6 +16,7 @@ def produce(bootstrap, topic, partition, codec):
         "enable.idempotence": os.environ.get("IDEMPOTENT", "false"),
         "compression.type": codec,
         "linger.ms": 20,
+        "sticky.partitioning.linger.ms": 0,
         "batch.num.messages": 20_000,
         "queue.buffering.max.messages": 1_000_000,
         "message.timeout.ms": 60_000,

@@ -10,7 +10,7 @@ export KAFKA_HEAP=512m KAFKA_JIT_LEVEL=4
 case $command in
   produce)
     exec "$kafka" tool "$KAFKA_VERSION" console-producer --bootstrap-server "$bootstrap" --topic "$topic" \
-      --compression-codec "$5" --request-required-acks -1 --batch-size 131072 --timeout 20 --max-memory-bytes 67108864 \
+      --compression-codec "$5" --request-required-acks "${ACKS:-all}" --batch-size 131072 --timeout 20 --max-memory-bytes 67108864 \
       --producer-property enable.idempotence="${IDEMPOTENT:-false}"
     ;;
   consume)

@@ -1,5 +1,6 @@
 """kafka-python; the interface is described in kcat.sh."""
 
+import os
 import sys
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -8,7 +9,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 def produce(bootstrap, topic, partition, codec):
     producer = KafkaProducer(
         bootstrap_servers=bootstrap,
-        acks="all",
+        acks={"all": "all", "1": 1, "0": 0}[os.environ.get("ACKS", "all")],
+        enable_idempotence=os.environ.get("IDEMPOTENT", "false") == "true",
         compression_type=None if codec == "none" else codec,
         linger_ms=20,
         batch_size=256 << 10,
