@@ -1,0 +1,423 @@
+//! The course of `run`: topics, workers, window, readings around it, drain, proof, report.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use serde_json::json;
+
+use crate::audit::{Audit, Seen, audit};
+use crate::cli::RunOptions;
+use crate::clock::Clock;
+use crate::cluster::{Cluster, ClusterError, Placed};
+use crate::host::{self, Reading};
+use crate::ledger::{Acked, LedgerError, LedgerWriter, RunEntry};
+use crate::payload::SplitMix;
+use crate::plan::{From, Plan, ProducerId, Progress, Traffic, Window};
+use crate::progress::ProgressLine;
+use crate::report::{self, Measured};
+use crate::stats::Stats;
+use crate::wire::request::{NewTopic, OffsetSpec};
+use crate::worker::{self, Jobs, Outcome, ProducerJob};
+use crate::{verify, wire};
+
+const LEADER_PATIENCE: Duration = Duration::from_secs(20);
+/// Between "all connected" and the first due record.
+const HEAD_START_NS: u64 = 20_000_000;
+
+/// Why a run could not be done at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("{0}")]
+    Options(String),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("worker: {0}")]
+    Worker(String),
+}
+
+/// SIGINT and SIGTERM as readable events; blocked in every thread started after this.
+pub struct Interrupts {
+    fd: SignalFd,
+}
+
+impl Interrupts {
+    pub fn catch() -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGINT);
+        set.add(Signal::SIGTERM);
+        set.thread_block()?;
+        Ok(Self { fd: SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)? })
+    }
+
+    /// Waits up to `timeout`; true if the user asked to stop.
+    fn wait(&self, timeout: Duration) -> io::Result<bool> {
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, timeout) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => Ok(false),
+            Ok(_) => Ok(self.fd.read_signal()?.is_some()),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// Runs all repeats and prints and writes the result. True if nothing was refused, lost or broken.
+pub fn run(options: &RunOptions) -> Result<bool, RunError> {
+    let traffic = options.traffic().map_err(RunError::Options)?;
+    let interrupts = Interrupts::catch()?;
+    let mut cluster = Cluster::new(&options.bootstrap_server);
+    let topics = options.topic_names();
+    let placed = prepare_topics(&mut cluster, options, &topics)?;
+    if let Some(pid) = options.server_pid
+        && host::process_cpu_ns(pid).is_none()
+    {
+        return Err(RunError::Options(format!("--server-pid {pid}: no such process on this machine")));
+    }
+    let mut repeats = Vec::new();
+    for _ in 0..options.repeats {
+        let one =
+            Repeat { options, traffic: &traffic, topics: &topics, placed: &placed, interrupts: &interrupts };
+        let measured = one.measure(&mut cluster)?;
+        let stop = measured.interrupted || !measured.errors.is_empty();
+        repeats.push(measured);
+        if stop {
+            break;
+        }
+    }
+    let Some(pooled) = Measured::pooled(&repeats) else { return Ok(false) };
+    print!("{}", report::table(&pooled, &repeats));
+    if let Some(path) = &options.json {
+        let document = report::document(&pooled, &repeats, config(options));
+        std::fs::write(path, format!("{document:#}\n")).map_err(|e| at(path, &e))?;
+    }
+    if let Some(path) = &options.hdr {
+        report::write_hdr(path, &repeats).map_err(|e| at(path, &e))?;
+    }
+    let failed_audit = repeats.iter().any(|m| m.audit.as_ref().is_some_and(|a| !a.is_clean()));
+    let nothing = pooled.stats.sent_records > 0 && pooled.stats.acked_records == 0;
+    Ok(!failed_audit && !nothing && repeats.iter().all(|m| m.errors.is_empty()))
+}
+
+fn at(path: &std::path::Path, e: &io::Error) -> io::Error {
+    io::Error::new(e.kind(), format!("{}: {e}", path.display()))
+}
+
+fn config(o: &RunOptions) -> serde_json::Value {
+    json!({
+        "bootstrap_server": o.bootstrap_server, "topics": o.topic_names().len(), "partitions": o.partitions,
+        "topic_config": o.topic_config, "producers": o.producers, "consumers": o.consumers, "threads": o.threads,
+        "record_size": o.record_size, "batch_bytes": o.batch_bytes, "linger_us": o.linger.as_micros() as u64,
+        "in_flight": o.in_flight, "acks": format!("{:?}", o.acks).to_lowercase(), "compression": o.compression,
+        "keys": o.keys, "rate": format!("{:?}", o.rate), "warmup_seconds": o.warmup.as_secs_f64(),
+        "duration_seconds": o.duration.as_secs_f64(), "repeats": o.repeats, "verify": o.verify,
+        "idempotent": o.idempotent, "from": o.from, "replay": o.replay,
+    })
+}
+
+fn prepare_topics(cluster: &mut Cluster, o: &RunOptions, topics: &[String]) -> Result<Vec<Placed>, RunError> {
+    let mut needed = vec![wire::METADATA, wire::LIST_OFFSETS, wire::PRODUCE, wire::FETCH];
+    needed.extend(o.create_topics.then_some(wire::CREATE_TOPICS));
+    needed.extend(o.idempotent.then_some(wire::INIT_PRODUCER_ID));
+    cluster.check_versions(&needed)?;
+    if o.create_topics {
+        let new = |name| NewTopic {
+            name,
+            partitions: o.partitions as i32,
+            replication: o.replication_factor,
+            configs: &o.topic_config,
+        };
+        let wanted: Vec<_> = topics.iter().map(|t| new(t.as_str())).collect();
+        for chunk in wanted.chunks(100) {
+            cluster.create_topics(chunk)?;
+        }
+    }
+    Ok(cluster.placement(topics, if o.create_topics { LEADER_PATIENCE } else { Duration::ZERO })?)
+}
+
+/// One warm-up, window and drain.
+struct Repeat<'a> {
+    options: &'a RunOptions,
+    traffic: &'a Traffic,
+    topics: &'a [String],
+    placed: &'a [Placed],
+    interrupts: &'a Interrupts,
+}
+
+/// Offsets and CPU at one edge of the window.
+struct Edge {
+    offsets: Option<Vec<i64>>,
+    at: Instant,
+    cpu: Reading,
+}
+
+impl Repeat<'_> {
+    fn measure(&self, cluster: &mut Cluster) -> Result<Measured, RunError> {
+        let jobs = divide(self.traffic, self.placed, self.options.threads as usize, self.cpus());
+        let lanes = jobs.iter().map(|j| j.producers.len()).sum();
+        let plan = Arc::new(self.plan(cluster, lanes, jobs.len())?);
+        let gates = Arc::new((Barrier::new(jobs.len() + 1), Barrier::new(jobs.len() + 1)));
+        let mut workers = Vec::new();
+        for (number, jobs) in jobs.into_iter().enumerate() {
+            workers.push(worker::spawn(plan.clone(), number, jobs, gates.clone())?);
+        }
+        gates.0.wait();
+        let window = plan.window.get_or_init(|| Window::new(plan.clock.now() + HEAD_START_NS, self.traffic));
+        gates.1.wait();
+        let mut line = ProgressLine::new();
+        let (before, started, interrupted) = self.to_window(cluster, &plan, window, &mut line)?;
+        let interrupted = interrupted || self.to_time(&plan, window, || window.end_ns(), &mut line)?;
+        let after = self.edge(cluster, &plan);
+        self.drain(cluster, &plan, &workers, &mut line)?;
+        line.finish();
+        let outcomes = collect(workers)?;
+        let mut measured = self.measured(&before, &after, window, outcomes.iter());
+        (measured.interrupted, measured.started) = (interrupted, started);
+        if self.options.verify {
+            measured.audit = Some(self.prove(&plan, outcomes)?);
+        }
+        Ok(measured)
+    }
+
+    fn cpus(&self) -> &[usize] {
+        self.options.cpus.as_ref().map_or(&[], |c| c.0.as_slice())
+    }
+
+    fn plan(&self, cluster: &mut Cluster, lanes: usize, workers: usize) -> Result<Plan, RunError> {
+        let clock = Clock::start();
+        let run = SplitMix(clock.unix_us(0) as u64 ^ u64::from(std::process::id())).next_u64() as u32;
+        let spec =
+            if self.traffic.from == From::Earliest { OffsetSpec::Earliest } else { OffsetSpec::Latest };
+        let begin = cluster.offsets(self.topics, self.placed, spec)?;
+        let mut producer_ids = Vec::new();
+        if self.traffic.idempotent {
+            for _ in 0..lanes {
+                let (id, epoch) = cluster.init_producer_id()?;
+                producer_ids.push(ProducerId { id, epoch });
+            }
+        }
+        let entry = RunEntry {
+            run,
+            record_bytes: self.traffic.record_bytes,
+            partitions: self.placed.iter().map(|p| (self.topics[p.topic].clone(), p.partition)).collect(),
+        };
+        let ledger = self.options.ledger.as_deref().map(|p| LedgerWriter::open(p, &entry)).transpose()?;
+        Ok(Plan {
+            clock,
+            run,
+            traffic: self.traffic.clone(),
+            topics: self.topics.to_vec(),
+            placed: self.placed.to_vec(),
+            begin,
+            producer_ids,
+            window: OnceLock::new(),
+            progress: (0..workers).map(|_| Progress::default()).collect(),
+            producers_left: AtomicUsize::new(lanes),
+            targets: OnceLock::new(),
+            ledger,
+            failed: AtomicBool::new(false),
+        })
+    }
+
+    fn edge(&self, cluster: &mut Cluster, plan: &Plan) -> Edge {
+        let before = Instant::now();
+        let offsets = match self.traffic.producers {
+            0 => None,
+            // Throughput falls back to acknowledgements, and the report says so.
+            _ => cluster.offsets(&plan.topics, &plan.placed, OffsetSpec::Latest).ok(),
+        };
+        // The broker answered somewhere between asking and now.
+        Edge { offsets, at: before + before.elapsed() / 2, cpu: Reading::take(self.options.server_pid) }
+    }
+
+    fn to_window(
+        &self,
+        cluster: &mut Cluster,
+        plan: &Plan,
+        window: &Window,
+        line: &mut ProgressLine,
+    ) -> Result<(Edge, SystemTime, bool), RunError> {
+        let stopped = self.to_time(plan, window, || window.start_ns.min(window.end_ns()), line)?;
+        Ok((self.edge(cluster, plan), SystemTime::now(), stopped))
+    }
+
+    /// Draws progress until `time`; true if the user interrupted, which ends the window.
+    fn to_time(
+        &self,
+        plan: &Plan,
+        window: &Window,
+        time: impl Fn() -> u64,
+        line: &mut ProgressLine,
+    ) -> Result<bool, RunError> {
+        let mut next_line = plan.clock.now() + 1_000_000_000;
+        loop {
+            let now = plan.clock.now();
+            if now >= time() {
+                return Ok(false);
+            }
+            let step = (time() - now).min(next_line.saturating_sub(now)).min(100_000_000);
+            // poll counts in milliseconds: the last one is slept away.
+            let stop = self.interrupts.wait(Duration::from_nanos(step))?;
+            if stop {
+                window.cut(plan.clock.now());
+                return Ok(true);
+            }
+            if step < 1_000_000 {
+                std::thread::sleep(Duration::from_nanos(step));
+            }
+            if plan.clock.now() >= next_line {
+                line.draw(plan);
+                next_line += 1_000_000_000;
+            }
+        }
+    }
+
+    /// Waits for the workers, and tells consumers where to stop once every producer is done.
+    fn drain(
+        &self,
+        cluster: &mut Cluster,
+        plan: &Plan,
+        workers: &[JoinHandle<io::Result<Outcome>>],
+        line: &mut ProgressLine,
+    ) -> Result<(), RunError> {
+        let mut next_line = Instant::now() + Duration::from_secs(1);
+        while !workers.iter().all(JoinHandle::is_finished) {
+            let done = plan.producers_left.load(Ordering::Acquire) == 0;
+            if done
+                && self.traffic.producers > 0
+                && self.traffic.consumers > 0
+                && plan.targets.get().is_none()
+            {
+                if let Ok(ends) = cluster.offsets(&plan.topics, &plan.placed, OffsetSpec::Latest) {
+                    plan.targets.get_or_init(|| ends);
+                }
+            }
+            if self.interrupts.wait(Duration::from_millis(5))? && plan.targets.get().is_none() {
+                plan.targets.get_or_init(|| vec![0; plan.placed.len()]);
+            }
+            if Instant::now() >= next_line {
+                line.draw(plan);
+                next_line += Duration::from_secs(1);
+            }
+        }
+        Ok(())
+    }
+
+    fn measured<'o>(
+        &self,
+        before: &Edge,
+        after: &Edge,
+        window: &Window,
+        outcomes: impl Iterator<Item = &'o Outcome>,
+    ) -> Measured {
+        let seconds = after.at.duration_since(before.at).as_secs_f64();
+        let (mut stats, mut worker_busy, mut errors) = (Stats::default(), Vec::new(), Vec::new());
+        for o in outcomes {
+            stats.merge(&o.stats);
+            worker_busy.push(o.busy);
+            errors.extend(o.errors.iter().cloned());
+        }
+        let grown = |(a, b): (&Vec<i64>, &Vec<i64>)| {
+            a.iter().zip(b).map(|(a, b)| b.saturating_sub(*a).max(0) as u64).sum()
+        };
+        let ticks = host::ticks_per_second() as f64 * seconds.max(1e-9);
+        let cores = before.cpu.busy_ticks.iter().zip(&after.cpu.busy_ticks);
+        Measured {
+            stats,
+            window_seconds: window.end_ns().saturating_sub(window.start_ns) as f64 / 1e9,
+            broker: before.offsets.as_ref().zip(after.offsets.as_ref()).map(|pair| (grown(pair), seconds)),
+            own_cpu_ns: after.cpu.own_cpu_ns.saturating_sub(before.cpu.own_cpu_ns),
+            server_cpu_ns: before
+                .cpu
+                .server_cpu_ns
+                .zip(after.cpu.server_cpu_ns)
+                .map(|(a, b)| b.saturating_sub(a)),
+            server_resident_bytes: self.options.server_pid.and_then(host::resident_bytes),
+            core_busy: cores.map(|(a, b)| b.saturating_sub(*a) as f64 / ticks).collect(),
+            worker_busy,
+            interrupted: false,
+            errors,
+            record_bytes: self.traffic.record_bytes,
+            is_open_loop: self.traffic.rate.records_per_second(self.traffic.record_bytes).is_some(),
+            started: SystemTime::now(),
+            audit: None,
+        }
+    }
+
+    /// Compares acknowledgements with what the consumers saw; without consumers, with what the log now holds.
+    fn prove(&self, plan: &Plan, outcomes: Vec<Outcome>) -> Result<Audit, RunError> {
+        let mut acked: Vec<(u32, Acked)> = Vec::new();
+        let mut seen = Seen::default();
+        for o in outcomes {
+            acked.extend(o.acked.iter().map(|a| (plan.run, *a)));
+            seen.merge(o.seen);
+        }
+        if self.traffic.consumers == 0 {
+            seen = verify::read_back(
+                &plan.topics,
+                &plan.placed,
+                plan.begin.clone(),
+                plan.run,
+                verify::READ_TIMEOUT,
+                &self.options.bootstrap_server,
+            )?;
+        }
+        Ok(audit(&acked, seen))
+    }
+}
+
+/// Waits for every worker; the first failure is the run's.
+pub fn collect(workers: Vec<JoinHandle<io::Result<Outcome>>>) -> Result<Vec<Outcome>, RunError> {
+    let mut out = Vec::new();
+    for w in workers {
+        let joined = w.join().map_err(|_panic| RunError::Worker("panicked; its message is above".into()))?;
+        out.push(joined.map_err(|e| RunError::Worker(e.to_string()))?);
+    }
+    Ok(out)
+}
+
+/// Spreads producers and consumers over the workers, one lane for each broker that leads any of their partitions.
+fn divide(traffic: &Traffic, placed: &[Placed], threads: usize, cpus: &[usize]) -> Vec<Jobs> {
+    let mut by_leader: BTreeMap<SocketAddr, Vec<u32>> = BTreeMap::new();
+    for (index, p) in placed.iter().enumerate() {
+        by_leader.entry(p.leader).or_default().push(index as u32);
+    }
+    let of = (traffic.producers * by_leader.len()) as u32;
+    let mut producers = Vec::new();
+    for _ in 0..traffic.producers {
+        for partitions in by_leader.values() {
+            producers.push(ProducerJob {
+                number: producers.len() as u32,
+                of,
+                partitions: partitions.clone(),
+            });
+        }
+    }
+    let mut consumers = Vec::new();
+    for partitions in by_leader.values() {
+        // A consumer without a partition would have nothing to do.
+        for c in 0..traffic.consumers.min(partitions.len()) {
+            consumers.push(partitions.iter().copied().skip(c).step_by(traffic.consumers).collect::<Vec<_>>());
+        }
+    }
+    let mut jobs = vec![Jobs::default(); threads.min((producers.len() + consumers.len()).max(1))];
+    let count = jobs.len();
+    for (i, job) in jobs.iter_mut().enumerate() {
+        job.cpu = (!cpus.is_empty()).then(|| cpus[i % cpus.len()]);
+    }
+    producers.into_iter().enumerate().for_each(|(i, p)| jobs[i % count].producers.push(p));
+    consumers.into_iter().enumerate().for_each(|(i, c)| jobs[count - 1 - i % count].consumers.push(c));
+    jobs
+}
