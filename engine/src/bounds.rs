@@ -1,0 +1,127 @@
+//! Every limit of the engine in one place, with the relations between them checked at compile time.
+
+use std::time::Duration;
+
+/// Task polls between two driver turns. Bounds how long a completion can wait behind ready tasks.
+pub const TASK_POLLS_PER_TURN_MAX: usize = 256;
+
+/// A task poll or loop turn longer than this is logged.
+pub const STALL_WARN: Duration = Duration::from_millis(5);
+
+/// A task poll or loop turn longer than this fails load and crash tests.
+pub const STALL_FAIL: Duration = Duration::from_millis(50);
+
+/// Entries of a ring's submission queue; more wait in memory and are submitted in the same turn.
+pub const SUBMISSION_ENTRIES: u32 = 1024;
+
+/// Entries of a ring's completion queue; more wait in the kernel.
+pub const COMPLETION_ENTRIES: u32 = 8192;
+
+/// Buffers of one gathering send; a longer list is sent in several.
+pub const SEND_BUFFERS_MAX: usize = 64;
+
+/// Headers of gathering sends that a ring keeps for reuse (about 1 KiB each).
+pub const SEND_HEADERS_KEPT_MAX: usize = 256;
+
+/// Bytes of one read, write, receive or send; a longer one completes partially. Below the kernel's own 2 GiB - 4 KiB.
+pub const TRANSFER_BYTES_MAX: usize = 1 << 30;
+
+/// Calls in flight from one shard to another; more callers wait for a credit, in order.
+pub const MESH_CALLS_PER_PAIR_MAX: usize = 1024;
+
+/// Incoming mesh messages taken from one other shard per loop turn.
+pub const MESH_MESSAGES_PER_TURN_MAX: usize = 256;
+
+const _: () = assert!(STALL_WARN.as_nanos() < STALL_FAIL.as_nanos());
+const _: () = assert!(SUBMISSION_ENTRIES < COMPLETION_ENTRIES);
+// UIO_MAXIOV of the kernel.
+const _: () = assert!(SEND_BUFFERS_MAX <= 1024);
+const _: () = assert!(TRANSFER_BYTES_MAX.is_multiple_of(crate::io::PAGE_BYTES));
+const _: () = assert!(MESH_MESSAGES_PER_TURN_MAX <= MESH_CALLS_PER_PAIR_MAX);
+
+/// Size of a journal's first file, bytes: small, so that a start is quick and an idle shard takes little.
+pub const JOURNAL_FIRST_FILE_BYTES: u64 = 8 << 20;
+
+/// Size of a journal's further files, bytes.
+pub const JOURNAL_FILE_BYTES: u64 = 64 << 20;
+
+/// Bytes of one step of pre-writing a journal file.
+pub const JOURNAL_PREWRITE_BYTES: usize = 1 << 20;
+
+/// Payload bytes of one commit; a single larger batch still makes one.
+pub const COMMIT_BYTES_MAX: usize = 4 << 20;
+
+/// Batches of one commit.
+pub const COMMIT_ENTRIES_MAX: usize = 8192;
+
+/// A journal that is quiet for this long attests its last commit with an empty one, milliseconds.
+pub const ATTEST_AFTER_MS: u64 = 20;
+
+/// Largest batch the engine takes, bytes: one commit with it fits a journal file.
+pub const BATCH_BYTES_MAX: usize = 60 << 20;
+
+/// Bytes submitted to one journal and not yet committed; further appends wait, in order.
+pub const UNCOMMITTED_BYTES_MAX: usize = 32 << 20;
+
+/// Smallest and largest tail chunk, bytes. A chunk doubles when the one before filled quickly.
+pub const CHUNK_BYTES_MIN: usize = 16 << 10;
+pub const CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// A chunk that filled faster than this is followed by one twice its size, milliseconds.
+pub const CHUNK_GROWS_WITHIN_MS: u64 = 500;
+
+/// A tail chunk that is on disk and untouched for this long is dropped, milliseconds.
+pub const CHUNK_IDLE_MS: u64 = 10_000;
+
+/// Segment writes in flight per shard and directory.
+pub const SEGMENT_WRITES_MAX: usize = 4;
+
+/// Bytes of one allocation step of a segment, doubled from the smallest to the largest as it grows.
+pub const ALLOCATE_BYTES_MIN: u64 = 64 << 10;
+pub const ALLOCATE_BYTES_MAX: u64 = 64 << 20;
+
+/// Longest time between two checkpoints of a shard that has appended, milliseconds.
+pub const CHECKPOINT_EVERY_MS: u64 = 5_000;
+
+/// Free disk space below which appends are refused, bytes.
+pub const DISK_RESERVE_BYTES: u64 = 64 << 20;
+
+/// How often free disk space is looked up, milliseconds.
+pub const DISK_SPACE_EVERY_MS: u64 = 500;
+
+/// Producers whose state a partition keeps; the least recently used go first.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 10_000;
+
+/// Batches remembered per producer to answer duplicates (as Kafka's `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
+pub const PRODUCER_BATCHES_MAX: usize = 5;
+
+/// Bytes of one cold chunk, the unit of reading and caching segments.
+pub const COLD_CHUNK_BYTES: usize = 256 << 10;
+
+/// Cold chunks read ahead of a reader that moves forward.
+pub const READ_AHEAD_CHUNKS: u64 = 4;
+
+/// Segment files kept open per shard and directory, beside those in use.
+pub const OPEN_SEGMENTS_MAX: usize = 512;
+
+/// Segment indexes kept in memory per shard.
+pub const CACHED_INDEXES_MAX: usize = 64;
+
+const _: () = assert!(JOURNAL_FIRST_FILE_BYTES > 2 * COMMIT_BYTES_MAX as u64 - (1 << 20));
+const _: () = assert!((BATCH_BYTES_MAX as u64) < JOURNAL_FILE_BYTES - (1 << 20));
+const _: () = assert!(CHUNK_BYTES_MIN.is_power_of_two() && CHUNK_BYTES_MAX.is_power_of_two());
+const _: () = assert!(CHUNK_BYTES_MIN >= 2 * crate::io::PAGE_BYTES);
+const _: () = assert!(COLD_CHUNK_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
+const _: () = assert!(ALLOCATE_BYTES_MIN.is_multiple_of(crate::io::PAGE_BYTES as u64));
+
+/// Cold reads in flight per shard; half of them at most are read-ahead.
+pub const COLD_READS_MAX: usize = 8;
+
+/// Bytes that a batch may unpack to when a lookup by timestamp looks into it.
+pub const UNPACKED_BYTES_MAX: usize = 128 << 20;
+
+/// Bytes of one read while looking through a journal.
+pub const JOURNAL_SCAN_BYTES: usize = 1 << 20;
+
+/// Bytes that recovery holds in memory before it writes them to segments.
+pub const REPLAY_BYTES_MAX: u64 = 64 << 20;
