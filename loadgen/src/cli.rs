@@ -23,6 +23,9 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// Read back what a ledger says was acknowledged, and check every byte of it
     Verify(VerifyOptions),
+    /// Acknowledge whatever comes, store nothing: what this instrument is proven against
+    #[command(hide = true)]
+    FakeBroker(FakeBrokerOptions),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -158,6 +161,31 @@ pub struct VerifyOptions {
     /// Write the verdict as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct FakeBrokerOptions {
+    /// Address to listen on; port 0 picks one. The address is printed
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: std::net::SocketAddr,
+    /// Partitions of every topic
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub partitions: u32,
+    /// CPU to pin to
+    #[arg(long)]
+    pub cpu: Option<usize>,
+    /// Keep batches in memory, for consumers
+    #[arg(long)]
+    pub store: bool,
+    /// Stall once, this long after the first Produce ...
+    #[arg(long, value_parser = units::duration, requires = "stall_for")]
+    pub stall_after: Option<Duration>,
+    /// ... and for this long
+    #[arg(long, value_parser = units::duration, requires = "stall_after")]
+    pub stall_for: Option<Duration>,
+    /// Delay of each answer; several are taken in turn
+    #[arg(long, value_parser = units::duration)]
+    pub delay: Vec<Duration>,
 }
 
 /// Newtype, because clap would take a `Vec` for a repeated option.

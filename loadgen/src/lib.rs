@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod compress;
 pub mod connection;
 pub mod consumer;
+pub mod fake_broker;
 pub mod host;
 pub mod ledger;
 pub mod log_reader;

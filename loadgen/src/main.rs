@@ -4,13 +4,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use thalweg_loadgen::cli::{Cli, Command};
+use thalweg_loadgen::cli::{Cli, Command, FakeBrokerOptions};
+use thalweg_loadgen::fake_broker::{FakeBroker, Script};
+use thalweg_loadgen::run::RunError;
 use thalweg_loadgen::{run, verify};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Verify(options) => verify::verify(&options),
+        Command::FakeBroker(options) => fake_broker(options),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -19,5 +22,21 @@ fn main() -> ExitCode {
             eprintln!("thalweg-loadgen: {e}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// Serves until the process is ended.
+fn fake_broker(o: FakeBrokerOptions) -> Result<bool, RunError> {
+    let script = Script {
+        partitions: o.partitions,
+        store: o.store,
+        stall: o.stall_after.zip(o.stall_for),
+        delays: o.delay,
+        ..Script::default()
+    };
+    let broker = FakeBroker::start(o.listen, script, o.cpu)?;
+    println!("{}", broker.address);
+    loop {
+        std::thread::park();
     }
 }

@@ -76,27 +76,8 @@ impl Interrupts {
 
 /// Runs all repeats and prints and writes the result. True if nothing was refused, lost or broken.
 pub fn run(options: &RunOptions) -> Result<bool, RunError> {
-    let traffic = options.traffic().map_err(RunError::Options)?;
     let interrupts = Interrupts::catch()?;
-    let mut cluster = Cluster::new(&options.bootstrap_server);
-    let topics = options.topic_names();
-    let placed = prepare_topics(&mut cluster, options, &topics)?;
-    if let Some(pid) = options.server_pid
-        && host::process_cpu_ns(pid).is_none()
-    {
-        return Err(RunError::Options(format!("--server-pid {pid}: no such process on this machine")));
-    }
-    let mut repeats = Vec::new();
-    for _ in 0..options.repeats {
-        let one =
-            Repeat { options, traffic: &traffic, topics: &topics, placed: &placed, interrupts: &interrupts };
-        let measured = one.measure(&mut cluster)?;
-        let stop = measured.interrupted || !measured.errors.is_empty();
-        repeats.push(measured);
-        if stop {
-            break;
-        }
-    }
+    let repeats = measure(options, Some(&interrupts))?;
     let Some(pooled) = Measured::pooled(&repeats) else { return Ok(false) };
     print!("{}", report::table(&pooled, &repeats));
     if let Some(path) = &options.json {
@@ -109,6 +90,39 @@ pub fn run(options: &RunOptions) -> Result<bool, RunError> {
     let failed_audit = repeats.iter().any(|m| m.audit.as_ref().is_some_and(|a| !a.is_clean()));
     let nothing = pooled.stats.sent_records > 0 && pooled.stats.acked_records == 0;
     Ok(!failed_audit && !nothing && repeats.iter().all(|m| m.errors.is_empty()))
+}
+
+/// Runs all repeats. One that was interrupted or broke off is the last.
+pub fn measure(options: &RunOptions, interrupts: Option<&Interrupts>) -> Result<Vec<Measured>, RunError> {
+    let traffic = options.traffic().map_err(RunError::Options)?;
+    if let Some(pid) = options.server_pid
+        && host::process_cpu_ns(pid).is_none()
+    {
+        return Err(RunError::Options(format!("--server-pid {pid}: no such process on this machine")));
+    }
+    let mut cluster = Cluster::new(&options.bootstrap_server);
+    let topics = options.topic_names();
+    let placed = prepare_topics(&mut cluster, options, &topics)?;
+    let mut repeats: Vec<Measured> = Vec::new();
+    for _ in 0..options.repeats {
+        let one = Repeat { options, traffic: &traffic, topics: &topics, placed: &placed, interrupts };
+        repeats.push(one.measure(&mut cluster)?);
+        if repeats.last().is_some_and(|m| m.interrupted || !m.errors.is_empty()) {
+            break;
+        }
+    }
+    Ok(repeats)
+}
+
+/// Waits up to `timeout`; true if the user asked to stop.
+fn interrupted(interrupts: Option<&Interrupts>, timeout: Duration) -> io::Result<bool> {
+    match interrupts {
+        Some(interrupts) => interrupts.wait(timeout),
+        None => {
+            std::thread::sleep(timeout);
+            Ok(false)
+        }
+    }
 }
 
 fn at(path: &std::path::Path, e: &io::Error) -> io::Error {
@@ -153,7 +167,7 @@ struct Repeat<'a> {
     traffic: &'a Traffic,
     topics: &'a [String],
     placed: &'a [Placed],
-    interrupts: &'a Interrupts,
+    interrupts: Option<&'a Interrupts>,
 }
 
 /// Offsets and CPU at one edge of the window.
@@ -269,7 +283,7 @@ impl Repeat<'_> {
             }
             let step = (time() - now).min(next_line.saturating_sub(now)).min(100_000_000);
             // poll counts in milliseconds: the last one is slept away.
-            let stop = self.interrupts.wait(Duration::from_nanos(step))?;
+            let stop = interrupted(self.interrupts, Duration::from_nanos(step))?;
             if stop {
                 window.cut(plan.clock.now());
                 return Ok(true);
@@ -295,16 +309,15 @@ impl Repeat<'_> {
         let mut next_line = Instant::now() + Duration::from_secs(1);
         while !workers.iter().all(JoinHandle::is_finished) {
             let done = plan.producers_left.load(Ordering::Acquire) == 0;
+            let both = self.traffic.producers > 0 && self.traffic.consumers > 0;
             if done
-                && self.traffic.producers > 0
-                && self.traffic.consumers > 0
+                && both
                 && plan.targets.get().is_none()
+                && let Ok(ends) = cluster.offsets(&plan.topics, &plan.placed, OffsetSpec::Latest)
             {
-                if let Ok(ends) = cluster.offsets(&plan.topics, &plan.placed, OffsetSpec::Latest) {
-                    plan.targets.get_or_init(|| ends);
-                }
+                plan.targets.get_or_init(|| ends);
             }
-            if self.interrupts.wait(Duration::from_millis(5))? && plan.targets.get().is_none() {
+            if interrupted(self.interrupts, Duration::from_millis(5))? && plan.targets.get().is_none() {
                 plan.targets.get_or_init(|| vec![0; plan.placed.len()]);
             }
             if Instant::now() >= next_line {

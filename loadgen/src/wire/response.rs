@@ -9,8 +9,11 @@ pub fn correlation(frame: &[u8]) -> Result<(i32, Decoder<'_>), WireError> {
     Ok((d.i32("correlation id")?, d))
 }
 
-/// `(api key, lowest, highest version)` of everything the broker serves.
-pub fn api_versions(d: &mut Decoder<'_>) -> Result<(i16, Vec<(i16, i16, i16)>), WireError> {
+/// `(api key, lowest, highest version)`.
+pub type VersionRange = (i16, i16, i16);
+
+/// The error code, and the versions of everything the broker serves.
+pub fn api_versions(d: &mut Decoder<'_>) -> Result<(i16, Vec<VersionRange>), WireError> {
     let error = d.i16("error")?;
     let mut out = Vec::new();
     for _ in 0..d.count("api keys")? {
