@@ -29,8 +29,8 @@ use self::ring::{Finished, Ring};
 use self::slot::{InFlight, Message, Step};
 use super::probe::Capabilities;
 use super::{
-    Buffer, Completion, DirEntry, Doorbell, Driver, FileId, ListenOptions, ListenerId, Monotonic, Op, OpId, Outcome,
-    Park, SocketId,
+    Buffer, Completion, DirEntry, Doorbell, Driver, FileId, ListenOptions, ListenerId, Monotonic, Op, OpId,
+    Outcome, Park, SocketId,
 };
 use crate::bounds::SEND_HEADERS_KEPT_MAX;
 
@@ -256,7 +256,11 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let drained = self.drain();
         if !matches!(drained, Ok(true)) {
-            tracing::error!(operations = self.in_flight, ?drained, "operations did not end; their memory is leaked");
+            tracing::error!(
+                operations = self.in_flight,
+                ?drained,
+                "operations did not end; their memory is leaked"
+            );
             self.leak();
         }
     }

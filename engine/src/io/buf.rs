@@ -1,0 +1,266 @@
+//! Memory that may cross the seam: page-aligned regions that the disk reads into and writes from.
+//!
+//! Two shapes: [`AlignedBuf`] has one owner and is the destination of a direct read; [`SharedRegion`] is filled from
+//! its front by one shard while its filled part is already read by sends, segment writes and other shards. This file
+//! and the drivers hold the engine's `unsafe`; everything above sees `Bytes`.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Alignment and granularity of direct I/O, bytes. A multiple of every logical block size in use (512, 4096).
+pub const PAGE_BYTES: usize = 4096;
+
+/// Regions of at most this many bytes are kept for reuse when their last user lets go.
+const RECYCLED_REGION_BYTES_MAX: usize = 16 << 20;
+/// Memory that a thread keeps for reuse, bytes.
+const RECYCLED_BYTES_MAX: usize = 32 << 20;
+
+/// Free regions of this thread by size: fresh memory costs a page fault every 4 KiB, which at disk speed is more
+/// than the copy into it.
+struct Recycler {
+    free: Vec<(usize, NonNull<u8>)>,
+    bytes: usize,
+}
+
+impl Recycler {
+    fn take(&mut self, bytes: usize) -> Option<NonNull<u8>> {
+        let at = self.free.iter().rposition(|(size, _)| *size == bytes)?;
+        self.bytes -= bytes;
+        Some(self.free.swap_remove(at).1)
+    }
+
+    fn keep(&mut self, bytes: usize, start: NonNull<u8>) -> bool {
+        let kept = bytes <= RECYCLED_REGION_BYTES_MAX && self.bytes + bytes <= RECYCLED_BYTES_MAX;
+        if kept {
+            self.bytes += bytes;
+            self.free.push((bytes, start));
+        }
+        kept
+    }
+}
+
+impl Drop for Recycler {
+    fn drop(&mut self) {
+        for (bytes, start) in self.free.drain(..) {
+            // SAFETY: a region that was handed to `keep`, allocated with this layout and used by nobody else.
+            unsafe { dealloc(start.as_ptr(), Region::layout(bytes)) }
+        }
+    }
+}
+
+thread_local! {
+    static RECYCLER: RefCell<Recycler> = const { RefCell::new(Recycler { free: Vec::new(), bytes: 0 }) };
+}
+
+/// Frees what this thread keeps for reuse; an idle shard calls it.
+pub fn release_recycled() {
+    RECYCLER.with(|recycler| {
+        drop(std::mem::replace(&mut *recycler.borrow_mut(), Recycler { free: Vec::new(), bytes: 0 }))
+    });
+}
+
+/// Initialised heap memory whose address and size are multiples of [`PAGE_BYTES`].
+struct Region {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: a Region is plain memory with a unique owner; who may touch which bytes is decided by its wrappers below.
+unsafe impl Send for Region {}
+// SAFETY: as above; shared access goes only through `SharedRegion`, which never hands out unfilled bytes.
+unsafe impl Sync for Region {}
+
+impl Region {
+    fn layout(bytes: usize) -> Layout {
+        match Layout::from_size_align(bytes, PAGE_BYTES) {
+            Ok(layout) => layout,
+            Err(error) => panic!("region of {bytes} bytes: {error}"),
+        }
+    }
+
+    fn zeroed(bytes: usize) -> Region {
+        let bytes = bytes.max(1).next_multiple_of(PAGE_BYTES);
+        let layout = Region::layout(bytes);
+        // SAFETY: the layout has a non-zero size.
+        let start = unsafe { alloc_zeroed(layout) };
+        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        Region { start, bytes }
+    }
+
+    /// As `zeroed`, but rounded up to a power of two and with whatever an earlier user of the memory left in it.
+    fn recycled(bytes: usize) -> Region {
+        let bytes = bytes.max(PAGE_BYTES).next_power_of_two();
+        match RECYCLER.with(|recycler| recycler.borrow_mut().take(bytes)) {
+            Some(start) => Region { start, bytes },
+            None => Region::zeroed(bytes),
+        }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        let kept = self.bytes.is_power_of_two()
+            && RECYCLER
+                .try_with(|recycler| recycler.borrow_mut().keep(self.bytes, self.start))
+                .unwrap_or(false);
+        if kept {
+            return;
+        }
+        // SAFETY: allocated in `zeroed` with this very layout, and freed once.
+        unsafe { dealloc(self.start.as_ptr(), Region::layout(self.bytes)) }
+    }
+}
+
+/// A page-aligned buffer with one owner. Its length is its capacity: always a multiple of [`PAGE_BYTES`].
+pub struct AlignedBuf {
+    region: Region,
+}
+
+impl AlignedBuf {
+    /// A zeroed buffer of at least `bytes`, rounded up to whole pages.
+    pub fn zeroed(bytes: usize) -> AlignedBuf {
+        AlignedBuf { region: Region::zeroed(bytes) }
+    }
+
+    /// At least `bytes`, rounded up to a power of two, with unspecified contents: for buffers that are filled anyway.
+    pub fn recycled(bytes: usize) -> AlignedBuf {
+        AlignedBuf { region: Region::recycled(bytes) }
+    }
+
+    /// Turns the buffer into shared read-only bytes without copying; the memory is freed with the last slice.
+    pub fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl std::ops::Deref for AlignedBuf {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the region is initialised over its whole length and owned by self.
+        unsafe { std::slice::from_raw_parts(self.region.start.as_ptr(), self.region.bytes) }
+    }
+}
+
+impl std::ops::DerefMut for AlignedBuf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`, and `&mut self` is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.region.start.as_ptr(), self.region.bytes) }
+    }
+}
+
+impl AsRef<[u8]> for AlignedBuf {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl std::fmt::Debug for AlignedBuf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AlignedBuf({} bytes)", self.len())
+    }
+}
+
+/// A page-aligned region filled from the front by its one writer, and readable up to what was filled.
+///
+/// Bytes below `filled()` never change again, so views of them may live on any shard for as long as they like.
+pub struct SharedRegion {
+    region: Arc<Region>,
+    filled: Cell<usize>,
+}
+
+struct FilledView {
+    region: Arc<Region>,
+    start: usize,
+    end: usize,
+}
+
+impl AsRef<[u8]> for FilledView {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: start <= end <= filled when the view was made; filled bytes are never written again.
+        unsafe {
+            std::slice::from_raw_parts(self.region.start.as_ptr().add(self.start), self.end - self.start)
+        }
+    }
+}
+
+impl SharedRegion {
+    /// An empty region of at least `bytes`, rounded up to a power of two.
+    pub fn with_capacity(bytes: usize) -> SharedRegion {
+        SharedRegion { region: Arc::new(Region::recycled(bytes)), filled: Cell::new(0) }
+    }
+
+    /// Bytes that were filled so far.
+    pub fn filled(&self) -> usize {
+        self.filled.get()
+    }
+
+    /// Bytes the region can hold.
+    pub fn capacity(&self) -> usize {
+        self.region.bytes
+    }
+
+    /// Appends `bytes` after letting `patch` change them in place, and returns where they start.
+    ///
+    /// # Panics
+    /// If they do not fit: the caller rolls to a new region first.
+    pub fn append(&self, bytes: &[u8], patch: impl FnOnce(&mut [u8])) -> usize {
+        let start = self.filled.get();
+        assert!(bytes.len() <= self.capacity() - start, "append past the end of a region");
+        // SAFETY: [start, start + len) lies in the region and above `filled`, where no view can reach; SharedRegion
+        // is not Sync (Cell), so there is one writer.
+        let target =
+            unsafe { std::slice::from_raw_parts_mut(self.region.start.as_ptr().add(start), bytes.len()) };
+        target.copy_from_slice(bytes);
+        patch(target);
+        self.filled.set(start + bytes.len());
+        start
+    }
+
+    /// A shared view of `[start, end)`, without a copy.
+    ///
+    /// # Panics
+    /// If the range is not within the filled part.
+    pub fn view(&self, start: usize, end: usize) -> Bytes {
+        assert!(start <= end && end <= self.filled(), "view of unfilled bytes");
+        Bytes::from_owner(FilledView { region: Arc::clone(&self.region), start, end })
+    }
+
+    /// The filled bytes, borrowed.
+    pub fn filled_bytes(&self) -> &[u8] {
+        // SAFETY: filled bytes are initialised and never written again.
+        unsafe { std::slice::from_raw_parts(self.region.start.as_ptr(), self.filled()) }
+    }
+}
+
+impl std::fmt::Debug for SharedRegion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SharedRegion({} of {} bytes)", self.filled(), self.capacity())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_outlive_the_region_and_later_appends() {
+        let region = SharedRegion::with_capacity(10);
+        assert_eq!(region.capacity(), PAGE_BYTES);
+        region.append(b"abc", |bytes| bytes[0] = b'x');
+        let view = region.view(0, 3);
+        assert_eq!(region.append(b"def", |_| ()), 3);
+        drop(region);
+        assert_eq!(&view[..], b"xbc");
+        assert_eq!(view.as_ptr() as usize % PAGE_BYTES, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "unfilled")]
+    fn a_view_of_unfilled_bytes_is_refused() {
+        SharedRegion::with_capacity(10).view(0, 1);
+    }
+}

@@ -1,0 +1,165 @@
+//! Reading a directory's journals after a start: which commits are there, in which order, and where they end.
+//!
+//! Recycled files hold commits of earlier laps and generations anywhere, so every page is looked at. Commits are then
+//! ordered by sequence. Since only one write is in flight, all but the last of a durable journal were completed: a
+//! damaged one among them is corruption, at the end it is a torn write that nobody was told of.
+
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::commit::{self, CommitFault, CommitHeader, EntryHeader};
+use super::file::{FIRST_COMMIT, JournalFileId};
+use crate::bounds::JOURNAL_SCAN_BYTES;
+use crate::error::IoFailure;
+use crate::io::{AlignedBuf, OpenMode, PAGE_BYTES};
+use crate::reactor::{File, Io};
+
+/// A commit found in a file.
+#[derive(Clone, Debug)]
+pub struct FoundCommit {
+    pub file: usize,
+    pub position: u64,
+    pub header: CommitHeader,
+    /// Why it cannot be used; None when header and table are sound.
+    pub damage: Option<String>,
+}
+
+/// A journal file opened for reading.
+pub struct ScannedFile {
+    pub id: JournalFileId,
+    pub path: PathBuf,
+    pub bytes: u64,
+    file: File,
+}
+
+/// All commits of one generation in one journal (a shard's lane).
+#[derive(Default)]
+pub struct Scan {
+    pub files: Vec<ScannedFile>,
+    /// Sorted by sequence.
+    pub commits: Vec<FoundCommit>,
+    /// The newest generation of any commit seen.
+    pub newest_generation: u64,
+}
+
+impl Scan {
+    /// Looks through the files for commits of `generation`.
+    ///
+    /// # Errors
+    /// When a file cannot be read at all: then nothing is known of what it held.
+    pub async fn of(
+        io: &Io,
+        dir: &Path,
+        ids: &[JournalFileId],
+        journal: Uuid,
+        generation: u64,
+    ) -> Result<Scan, IoFailure> {
+        let mut scan = Scan::default();
+        for id in ids {
+            let path = dir.join(id.file_name());
+            let failed = |action, error| IoFailure::new(action, &path, error);
+            let file = io.open(&path, OpenMode::Direct).await.map_err(|e| failed("open", e))?;
+            let bytes = file.len().map_err(|e| failed("stat", e))?;
+            let scanned = ScannedFile { id: *id, path, bytes, file };
+            let found = scanned.commits(scan.files.len(), journal).await?;
+            let newest = found.iter().map(|found| found.header.id.generation).max();
+            scan.newest_generation = scan.newest_generation.max(newest.unwrap_or(0));
+            scan.commits.extend(found.into_iter().filter(|found| found.header.id.generation == generation));
+            scan.files.push(scanned);
+        }
+        scan.commits.sort_by_key(|found| found.header.id);
+        Ok(scan)
+    }
+
+    /// A commit's bytes: header, table and payload.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn bytes_of(&self, found: &FoundCommit) -> Result<AlignedBuf, IoFailure> {
+        let file = &self.files[found.file];
+        let len = usize::try_from(found.header.padded_bytes()).unwrap_or(0);
+        file.read(found.position, len).await
+    }
+
+    /// The file that a commit is in.
+    pub fn path_of(&self, found: &FoundCommit) -> &Path {
+        &self.files[found.file].path
+    }
+}
+
+/// A commit's table and payloads, checked.
+pub struct OpenedCommit {
+    pub entries: Vec<(EntryHeader, std::ops::Range<usize>)>,
+}
+
+impl OpenedCommit {
+    /// # Errors
+    /// When header or table are damaged. Payloads are checked one by one by the caller, who can refuse just one.
+    pub fn decode(header: &CommitHeader, bytes: &[u8]) -> Result<OpenedCommit, CommitFault> {
+        let table = commit::decode_table(header, bytes)?;
+        let mut at = header.table_end();
+        let entries = table.into_iter().map(|entry| {
+            let start = at;
+            at += entry.payload_bytes as usize;
+            (entry, start..at)
+        });
+        Ok(OpenedCommit { entries: entries.collect() })
+    }
+}
+
+impl ScannedFile {
+    async fn read(&self, position: u64, len: usize) -> Result<AlignedBuf, IoFailure> {
+        let (read, buf) = self.file.read_at(AlignedBuf::zeroed(len), len, position).await;
+        read.map_err(|error| IoFailure::new("read", &self.path, error))?;
+        Ok(buf)
+    }
+
+    async fn commits(&self, index: usize, journal: Uuid) -> Result<Vec<FoundCommit>, IoFailure> {
+        let mut found = Vec::new();
+        let mut position = FIRST_COMMIT;
+        let mut window = Window { start: 0, buf: AlignedBuf::zeroed(PAGE_BYTES) };
+        while position + PAGE_BYTES as u64 <= self.bytes {
+            let page = window.page(self, position).await?;
+            let available = self.bytes - position;
+            let Ok(header) = commit::decode_header(page, journal, available) else {
+                position += PAGE_BYTES as u64;
+                continue;
+            };
+            let damage = self.damage(&header, position).await?;
+            let sound = damage.is_none();
+            found.push(FoundCommit { file: index, position, header, damage });
+            // What a damaged header says of its length is not believed.
+            position += if sound { header.padded_bytes() } else { PAGE_BYTES as u64 };
+        }
+        Ok(found)
+    }
+
+    async fn damage(&self, header: &CommitHeader, position: u64) -> Result<Option<String>, IoFailure> {
+        let bytes = self.read(position, header.table_end().next_multiple_of(PAGE_BYTES)).await?;
+        Ok(match commit::decode_table(header, &bytes) {
+            Ok(_) => None,
+            Err(CommitFault::Damaged(what)) => Some(what),
+            Err(CommitFault::Absent) => Some("no commit".to_string()),
+        })
+    }
+}
+
+/// A stretch of a file in memory, read forward.
+struct Window {
+    start: u64,
+    buf: AlignedBuf,
+}
+
+impl Window {
+    async fn page(&mut self, file: &ScannedFile, position: u64) -> Result<&[u8], IoFailure> {
+        let here = self.start..self.start + self.buf.len() as u64;
+        if self.start == 0 || !here.contains(&position) {
+            let left = usize::try_from(file.bytes - position).unwrap_or(usize::MAX);
+            self.buf = file.read(position, left.min(JOURNAL_SCAN_BYTES)).await?;
+            self.start = position;
+        }
+        let at = usize::try_from(position - self.start).unwrap_or(0);
+        Ok(&self.buf[at..at + PAGE_BYTES])
+    }
+}

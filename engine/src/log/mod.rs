@@ -1,0 +1,445 @@
+//! One partition's log.
+//!
+//! Owned by one shard. Its state is in memory; `append` puts a batch at the end of it, `materialise` writes it to
+//! segments, `read` serves it, `roll` closes a segment, `retention` drops the oldest. Offsets below `committed` are as
+//! durable as the topic asks for and are all that a consumer ever sees.
+//!
+//! It deliberately does not know of topics' configuration keys, of requests, or of other partitions.
+
+mod append;
+mod cold;
+pub mod epoch;
+mod header;
+mod index;
+mod lookup;
+mod materialise;
+pub mod options;
+pub mod producer;
+mod read;
+mod remove;
+mod replay;
+mod retention;
+mod segment;
+mod tail;
+mod unpack;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+pub use append::Appended;
+pub(crate) use append::produced;
+pub use cold::ColdCache;
+pub use epoch::{EpochEnd, EpochHistory, EpochStart};
+pub(crate) use header::BatchHeader;
+pub use lookup::TimestampedOffset;
+pub(crate) use materialise::Goal;
+pub use options::{Durability, LogOptions, TimestampType};
+pub use producer::{ProducedBatch, ProducerEntry, Producers};
+pub use read::{LogSlice, ReadRequest};
+pub(crate) use remove::purge;
+pub(crate) use replay::Replayed;
+pub use segment::{FileKind, Index, Phase, Segment};
+
+use crate::error::{AppendError, Corruption, ReadError};
+use crate::id::{PartitionId, TopicPartition};
+use crate::journal::{CommitObserver, Lane};
+use crate::reactor::sync::{Notify, Semaphore};
+use crate::volume::Volume;
+use tail::Tail;
+
+/// A place between two batches: everything before it, and nothing after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct LogPosition {
+    /// Base offset of the segment.
+    pub segment: i64,
+    /// Byte of that segment.
+    pub position: u64,
+    /// Offset of the next batch.
+    pub offset: i64,
+}
+
+/// A segment found on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSeed {
+    pub base_offset: i64,
+    /// Bytes of whole, valid batches.
+    pub bytes: u64,
+}
+
+/// All that recovery knows of a log; plain data, so that it can go to the shard that will own it.
+#[derive(Clone, Debug, Default)]
+pub struct LogSeed {
+    pub id: Option<PartitionId>,
+    pub name: Option<TopicPartition>,
+    pub directory: PathBuf,
+    pub log_start: i64,
+    /// In order.
+    pub segments: Vec<SegmentSeed>,
+    /// Base offset of the segment that is appended to; it need not exist yet.
+    pub active_base: i64,
+    /// The end of the log: in the last segment, at its length.
+    pub end_offset: i64,
+    pub epochs: EpochHistory,
+    pub producers: Producers,
+    /// Whether the last segment's index files are whole (after a clean stop).
+    pub indexed: bool,
+    /// Why the partition must not be served.
+    pub corruption: Option<Corruption>,
+}
+
+/// Whether the log takes part.
+#[derive(Clone, Debug)]
+enum Status {
+    Open,
+    Closing,
+    Removed,
+    Corrupt(Corruption),
+}
+
+pub(crate) struct LogState {
+    options: Arc<LogOptions>,
+    status: Status,
+    log_start: i64,
+    /// Offset that the next batch gets.
+    end: i64,
+    /// Offset after the last batch that is as durable as asked for.
+    committed: i64,
+    /// What consumers may see; above `committed` only with `durability=memory`.
+    high_watermark: i64,
+    segments: Vec<Segment>,
+    tail: Tail,
+    /// The part of the last page before the end that is on disk only, once read: for the next chunk to carry.
+    carry: Option<(LogPosition, Vec<u8>)>,
+    /// Up to here everything was written to segment files.
+    written: LogPosition,
+    /// Up to here everything survives power loss without the journal.
+    synced: LogPosition,
+    /// Segments written to since they were last synced.
+    unsynced: BTreeSet<i64>,
+    /// A segment file was created or removed since the directory was last synced.
+    names_changed: bool,
+    producers: Producers,
+    epochs: EpochHistory,
+    lane: Lane,
+}
+
+/// See the module.
+pub struct Log {
+    id: PartitionId,
+    name: TopicPartition,
+    directory: PathBuf,
+    volume: Rc<Volume>,
+    cold: Rc<ColdCache>,
+    leader_epoch: i32,
+    state: RefCell<LogState>,
+    /// Something was committed, or the status changed.
+    progress: Notify,
+    /// One at a time: materialisation, and whatever else moves `written`.
+    materialising: Semaphore,
+    /// Whether the log waits in its volume's backlog.
+    queued: Cell<bool>,
+    carry_loading: Semaphore,
+    /// The active segment's index files are whole up to where it was opened.
+    indexed: Cell<bool>,
+    /// Names this log in the cold cache, whatever its directory is called.
+    pub(crate) cache_key: u64,
+}
+
+impl Log {
+    /// A log on what recovery found.
+    ///
+    /// # Panics
+    /// If the seed has no identity: a bug of recovery.
+    pub fn open(
+        seed: LogSeed,
+        volume: Rc<Volume>,
+        cold: Rc<ColdCache>,
+        options: Arc<LogOptions>,
+        leader_epoch: i32,
+    ) -> Rc<Log> {
+        let (Some(id), Some(name)) = (seed.id, seed.name) else { panic!("a log without identity") };
+        let segments = open_segments(&seed.segments, seed.active_base, &options);
+        let at_end = LogPosition {
+            segment: segments.last().map_or(seed.log_start, |last| last.base_offset),
+            position: segments.last().map_or(0, |last| last.bytes),
+            offset: seed.end_offset,
+        };
+        let cache_key = cold.new_key();
+        let state = LogState {
+            options,
+            status: seed.corruption.map_or(Status::Open, Status::Corrupt),
+            log_start: seed.log_start,
+            end: seed.end_offset,
+            committed: seed.end_offset,
+            high_watermark: seed.end_offset,
+            segments,
+            tail: Tail::default(),
+            carry: None,
+            written: at_end,
+            synced: at_end,
+            unsynced: BTreeSet::new(),
+            names_changed: false,
+            producers: seed.producers,
+            epochs: seed.epochs,
+            lane: Lane::Durable,
+        };
+        Rc::new(Log {
+            id,
+            name,
+            directory: seed.directory,
+            volume,
+            cold,
+            leader_epoch,
+            state: RefCell::new(state),
+            progress: Notify::new(),
+            materialising: Semaphore::new(1),
+            queued: Cell::new(false),
+            carry_loading: Semaphore::new(1),
+            indexed: Cell::new(seed.indexed),
+            cache_key,
+        })
+    }
+
+    pub fn id(&self) -> PartitionId {
+        self.id
+    }
+
+    pub fn name(&self) -> &TopicPartition {
+        &self.name
+    }
+
+    /// `topic-N` in one of the log directories.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub fn volume(&self) -> &Rc<Volume> {
+        &self.volume
+    }
+
+    /// Replaces the options; what is already written stays as it is.
+    pub fn set_options(&self, options: Arc<LogOptions>) {
+        self.state.borrow_mut().options = options;
+    }
+
+    pub fn options(&self) -> Arc<LogOptions> {
+        Arc::clone(&self.state.borrow().options)
+    }
+
+    /// The lowest offset that can be read.
+    pub fn log_start(&self) -> i64 {
+        self.state.borrow().log_start
+    }
+
+    /// The offset after the last one that consumers may see.
+    pub fn high_watermark(&self) -> i64 {
+        self.state.borrow().high_watermark
+    }
+
+    /// The offset after the last batch, committed or not.
+    pub fn end(&self) -> i64 {
+        self.state.borrow().end
+    }
+
+    /// The epoch that appends are stamped with; raised at every unclean start.
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
+    }
+
+    /// Bytes of all its segments.
+    pub fn size_bytes(&self) -> u64 {
+        self.state.borrow().segments.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Heap bytes of tail chunks and indexes.
+    pub fn memory_bytes(&self) -> usize {
+        let state = self.state.borrow();
+        state.tail.memory_bytes() + state.segments.iter().map(Segment::memory_bytes).sum::<usize>()
+    }
+
+    /// Resolves when something above `offset` is visible to consumers, or the log is gone.
+    pub async fn wait_past(&self, offset: i64) {
+        loop {
+            let progress = self.progress.notified();
+            {
+                let state = self.state.borrow();
+                if state.high_watermark > offset || !matches!(state.status, Status::Open) {
+                    return;
+                }
+            }
+            progress.await;
+        }
+    }
+
+    /// Where `epoch` ends, as OffsetForLeaderEpoch wants it.
+    pub fn epoch_end(&self, epoch: i32) -> EpochEnd {
+        let state = self.state.borrow();
+        state.epochs.end_of(epoch, self.leader_epoch, state.high_watermark)
+    }
+
+    /// The epoch that wrote `offset`; -1 when unknown.
+    pub fn epoch_of(&self, offset: i64) -> i32 {
+        self.state.borrow().epochs.at(offset)
+    }
+
+    /// Why the partition is not served, if it is corrupt.
+    pub fn corruption(&self) -> Option<Corruption> {
+        match &self.state.borrow().status {
+            Status::Corrupt(corruption) => Some(corruption.clone()),
+            _ => None,
+        }
+    }
+
+    fn check_appendable(&self) -> Result<(), AppendError> {
+        match &self.state.borrow().status {
+            Status::Open => Ok(()),
+            Status::Closing => Err(AppendError::Closing),
+            Status::Removed => Err(AppendError::Removed),
+            Status::Corrupt(corruption) => Err(corruption.clone().into()),
+        }
+    }
+
+    fn check_readable(&self) -> Result<(), ReadError> {
+        match &self.state.borrow().status {
+            Status::Open | Status::Closing => Ok(()),
+            Status::Removed => Err(ReadError::Removed),
+            Status::Corrupt(corruption) => Err(corruption.clone().into()),
+        }
+    }
+
+    /// Refuses appends from now on; reads go on.
+    pub(crate) fn close_to_appends(&self) {
+        let mut state = self.state.borrow_mut();
+        if matches!(state.status, Status::Open) {
+            state.status = Status::Closing;
+        }
+        drop(state);
+        self.progress.notify_all();
+    }
+
+    /// Sequence of the first commit that is still needed to recover this log; None when none is.
+    pub(crate) fn first_needed_sequence(&self, lane: Lane) -> Option<u64> {
+        let state = self.state.borrow();
+        if state.lane != lane {
+            return None;
+        }
+        state.tail.sequence_from(state.synced.offset)
+    }
+
+    /// What another `Log` needs to go on from here. Meaningful when everything is written and synced.
+    pub(crate) fn to_seed(&self) -> LogSeed {
+        let state = self.state.borrow();
+        let created = state.segments.iter().filter(|segment| segment.created);
+        LogSeed {
+            id: Some(self.id),
+            name: Some(self.name.clone()),
+            directory: self.directory.clone(),
+            log_start: state.log_start,
+            segments: created.map(|s| SegmentSeed { base_offset: s.base_offset, bytes: s.bytes }).collect(),
+            active_base: state.active().base_offset,
+            end_offset: state.end,
+            epochs: state.epochs.clone(),
+            producers: state.producers.clone(),
+            indexed: self.indexed.get(),
+            corruption: None,
+        }
+    }
+
+    /// Drops the oldest chunk if its segment has it. Says whether there was one.
+    pub(crate) fn drop_written(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let droppable =
+            state.tail.chunks().len() > 1 && state.tail.chunks().front().is_some_and(tail::Chunk::is_written);
+        droppable && state.tail.chunks_mut().pop_front().is_some()
+    }
+
+    pub(crate) fn has_tail(&self) -> bool {
+        !self.state.borrow().tail.chunks().is_empty()
+    }
+
+    /// Bytes of the tail's chunks.
+    pub(crate) fn tail_bytes(&self) -> usize {
+        self.state.borrow().tail.memory_bytes()
+    }
+
+    /// A snapshot of what a checkpoint stores.
+    pub(crate) fn with_state<R>(&self, view: impl FnOnce(&LogState) -> R) -> R {
+        view(&self.state.borrow())
+    }
+}
+
+impl LogState {
+    pub(crate) fn producers(&self) -> &Producers {
+        &self.producers
+    }
+
+    pub(crate) fn epochs(&self) -> &EpochHistory {
+        &self.epochs
+    }
+
+    pub(crate) fn log_start(&self) -> i64 {
+        self.log_start
+    }
+
+    /// Everything before it survives without the journal.
+    pub(crate) fn synced(&self) -> LogPosition {
+        self.synced
+    }
+
+    fn active(&self) -> &Segment {
+        match self.segments.last() {
+            Some(segment) => segment,
+            None => panic!("a log has at least one segment"),
+        }
+    }
+
+    fn active_mut(&mut self) -> &mut Segment {
+        match self.segments.last_mut() {
+            Some(segment) => segment,
+            None => panic!("a log has at least one segment"),
+        }
+    }
+
+    /// Closes the active segment and starts the next at the end of the log. `random` picks its jitter.
+    fn roll(&mut self, random: u64) {
+        self.tail.seal();
+        self.active_mut().phase = Phase::Closing;
+        let jitter_ms = random.checked_rem(self.options.segment_jitter_ms).unwrap_or(0);
+        let segment = Segment::new(self.end, &self.options, jitter_ms);
+        self.segments.push(segment);
+    }
+
+    fn segment_mut(&mut self, base_offset: i64) -> Option<&mut Segment> {
+        let at = self.segments.binary_search_by_key(&base_offset, |segment| segment.base_offset).ok()?;
+        self.segments.get_mut(at)
+    }
+}
+
+/// Found segments, and the one to append to: found as well, or new.
+fn open_segments(seeds: &[SegmentSeed], active_base: i64, options: &LogOptions) -> Vec<Segment> {
+    let mut segments: Vec<Segment> =
+        seeds.iter().map(|seed| Segment::found(seed.base_offset, seed.bytes)).collect();
+    match segments.last_mut().filter(|last| last.base_offset == active_base) {
+        Some(last) => last.reopen(options, None, 0),
+        None => segments.push(Segment::new(active_base, options, 0)),
+    }
+    segments
+}
+
+impl CommitObserver for Log {
+    fn committed(self: Rc<Self>, end_offset: i64) {
+        let backlog = {
+            let mut state = self.state.borrow_mut();
+            state.committed = state.committed.max(end_offset);
+            state.high_watermark = state.high_watermark.max(state.committed);
+            state.tail.has_backlog()
+        };
+        if backlog {
+            self.enqueue();
+        }
+        self.progress.notify_all();
+    }
+}

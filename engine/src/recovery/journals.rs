@@ -1,0 +1,298 @@
+//! Replaying journals onto the checkpoints.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use bytes::Bytes;
+use thalweg_protocol::batch::BatchView;
+use uuid::Uuid;
+
+use super::RecoveryReport;
+use super::adopt::corruption;
+use super::directory::Directory;
+use crate::bounds::REPLAY_BYTES_MAX;
+use crate::error::{AppendError, Corruption, IoFailure, StartError};
+use crate::id::{PartitionId, ShardId};
+use crate::io::{AlignedBuf, PAGE_BYTES};
+use crate::journal::commit::{self, EntryHeader};
+use crate::journal::scan::{FoundCommit, OpenedCommit, Scan};
+use crate::journal::{JournalFileId, Lane};
+use crate::log::{Goal, Replayed};
+use crate::reactor::Io;
+use crate::volume::write_file;
+
+/// A batch that starts above its log's end: another lane may hold what is missing.
+struct Held {
+    entry: EntryHeader,
+    bytes: Bytes,
+    path: std::path::PathBuf,
+    position: u64,
+}
+
+/// Whether a commit's payloads may be believed one by one, or only all together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// A later commit says that this one was completed.
+    Attested,
+    /// The last one: damage means that it was torn, and nobody was told of it.
+    Last,
+}
+
+impl Directory {
+    /// Replays every journal found, whatever shards wrote them.
+    pub async fn replay(&mut self, report: &mut RecoveryReport) -> Result<(), StartError> {
+        let mut held = Vec::new();
+        for ((lane, shard), files) in grouped(&self.journal_files) {
+            let scan = Scan::of(&self.io, &self.path, &files, self.journal, self.generation).await?;
+            self.replay_journal(shard, lane, &scan, &mut held, report).await?;
+        }
+        self.replay_held(held, report).await
+    }
+
+    async fn replay_journal(
+        &mut self,
+        shard: ShardId,
+        lane: Lane,
+        scan: &Scan,
+        held: &mut Vec<Held>,
+        report: &mut RecoveryReport,
+    ) -> Result<(), StartError> {
+        let needed = self.needed.get(&shard).map_or(1, |needed| needed[crate::storage::lane_index(lane)]);
+        let commits: Vec<_> =
+            scan.commits.iter().filter(|found| found.header.id.sequence >= needed).collect();
+        let mut expected = needed.max(1);
+        let mut previous_crc = None;
+        for (index, found) in commits.iter().enumerate() {
+            let later = commits.len() - index - 1;
+            if let Some(what) = fault_of(found, expected, previous_crc) {
+                return self.end_of_journal(shard, lane, scan, found, later, &what).await;
+            }
+            let standing = if later > 0 { Standing::Attested } else { Standing::Last };
+            if !self.replay_commit(scan, found, standing, lane, held, report).await? {
+                return Ok(());
+            }
+            expected += 1;
+            previous_crc = Some(found.header.crc);
+        }
+        Ok(())
+    }
+
+    /// Applies one commit. False: it was torn, and the journal ends before it.
+    async fn replay_commit(
+        &mut self,
+        scan: &Scan,
+        found: &FoundCommit,
+        standing: Standing,
+        lane: Lane,
+        held: &mut Vec<Held>,
+        report: &mut RecoveryReport,
+    ) -> Result<bool, StartError> {
+        let bytes = scan.bytes_of(found).await?;
+        let opened = match OpenedCommit::decode(&found.header, &bytes) {
+            Ok(opened) => opened,
+            Err(fault) => panic!("a commit that was sound when it was found: {fault:?}"),
+        };
+        let check = |(entry, range): &(EntryHeader, std::ops::Range<usize>)| {
+            commit::check_payload(entry, &bytes[range.clone()])
+        };
+        let torn = opened.entries.iter().find_map(|entry| check(entry).err());
+        if let (Some(what), true) = (&torn, standing == Standing::Last || lane == Lane::Cached) {
+            self.save_torn(scan, found, &bytes, what).await?;
+            return Ok(false);
+        }
+        for slot in &opened.entries {
+            let (entry, range) = slot;
+            let position = found.position + range.start as u64;
+            let at = (scan.path_of(found), position);
+            match check(slot) {
+                Err(what) => {
+                    self.refuse(entry.partition, corruption(at.0, position, entry.base_offset, what))
+                }
+                Ok(()) => self.replay_batch(entry, &bytes[range.clone()], at, held, report).await?,
+            }
+        }
+        self.bound_memory().await?;
+        Ok(true)
+    }
+
+    async fn replay_batch(
+        &mut self,
+        entry: &EntryHeader,
+        bytes: &[u8],
+        at: (&Path, u64),
+        held: &mut Vec<Held>,
+        report: &mut RecoveryReport,
+    ) -> Result<(), StartError> {
+        let Some(log) = self.logs.get(&entry.partition).cloned() else {
+            report.dropped_batches += 1;
+            return Ok(());
+        };
+        if self.refused.contains_key(&entry.partition) {
+            return Ok(());
+        }
+        let Ok(view) = BatchView::parse(bytes) else { panic!("a payload that was just checked") };
+        match log.replay(&view).await.map_err(start_error)? {
+            Replayed::Appended => {
+                report.replayed_batches += 1;
+                report.replayed_bytes += bytes.len() as u64;
+            }
+            Replayed::Known => (),
+            Replayed::Gap { .. } => held.push(Held {
+                entry: *entry,
+                bytes: Bytes::copy_from_slice(bytes),
+                path: at.0.to_path_buf(),
+                position: at.1,
+            }),
+        }
+        Ok(())
+    }
+
+    /// Batches that came before what they follow on. What still does not fit proves that something is missing.
+    async fn replay_held(
+        &mut self,
+        mut held: Vec<Held>,
+        report: &mut RecoveryReport,
+    ) -> Result<(), StartError> {
+        held.sort_by_key(|held| (held.entry.partition, held.entry.base_offset));
+        for batch in held {
+            let mut gap = Vec::new();
+            let at = (batch.path.as_path(), batch.position);
+            self.replay_batch(&batch.entry, &batch.bytes, at, &mut gap, report).await?;
+            if !gap.is_empty() {
+                let end = self.logs.get(&batch.entry.partition).map_or(0, |log| log.end());
+                let what =
+                    format!("the log ends at {end} and this batch starts at {}", batch.entry.base_offset);
+                let found = corruption(&batch.path, batch.position, batch.entry.base_offset, what);
+                self.refuse(batch.entry.partition, found);
+            }
+        }
+        Ok(())
+    }
+
+    /// The run of commits ends at `found` while `later` commits follow it.
+    async fn end_of_journal(
+        &mut self,
+        shard: ShardId,
+        lane: Lane,
+        scan: &Scan,
+        found: &FoundCommit,
+        later: usize,
+        what: &str,
+    ) -> Result<(), StartError> {
+        let path = scan.path_of(found);
+        let attested = lane == Lane::Durable && (later > 0 || found.damage.is_none());
+        if !attested {
+            let bytes = scan.bytes_of(found).await?;
+            self.save_torn(scan, found, &bytes, what).await?;
+            if later > 0 {
+                tracing::warn!(
+                    "{}: {later} commits after byte {} are cut too: durability=os promises them only against \
+                    the end of the process",
+                    path.display(),
+                    found.position
+                );
+            }
+            return Ok(());
+        }
+        // Which partitions it held is not known any more: none of the shard's can be shown to be whole.
+        let damage = corruption(path, found.position, -1, what.to_string());
+        tracing::error!(
+            "{damage}; the partitions of shard {} in {} are refused",
+            shard.0,
+            self.path.display()
+        );
+        let homed: Vec<PartitionId> =
+            self.logs.keys().copied().filter(|id| id.home(self.shards) == shard).collect();
+        for id in homed {
+            self.refuse(id, damage.clone());
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, id: PartitionId, corruption: Corruption) {
+        if let Some(log) = self.logs.get(&id) {
+            tracing::error!("partition {} is refused: {corruption}", log.name());
+            self.refused.entry(id).or_insert(corruption);
+        }
+    }
+
+    async fn save_torn(
+        &self,
+        scan: &Scan,
+        found: &FoundCommit,
+        bytes: &[u8],
+        what: &str,
+    ) -> Result<(), IoFailure> {
+        let path = scan.path_of(found);
+        let beside = path.with_file_name(format!(
+            "{}.{}.torn",
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            found.header.id
+        ));
+        tracing::warn!(
+            "{} is cut at byte {}: {what}; the last commit was not finished, its bytes are kept in {}",
+            path.display(),
+            found.position,
+            beside.display()
+        );
+        write_file(&self.io, &beside, Bytes::copy_from_slice(bytes)).await
+    }
+
+    async fn bound_memory(&self) -> Result<(), StartError> {
+        if self.volume.room.unwritten_bytes() > REPLAY_BYTES_MAX {
+            for log in self.logs.values() {
+                log.materialise(Goal::Committed).await?;
+                while log.drop_written() {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a commit where `expected` should be.
+fn fault_of(found: &FoundCommit, expected: u64, previous_crc: Option<u32>) -> Option<String> {
+    if let Some(damage) = &found.damage {
+        return Some(damage.clone());
+    }
+    if found.header.id.sequence != expected {
+        return Some(format!("commit {} where {expected} comes next", found.header.id));
+    }
+    let broken = previous_crc.is_some_and(|crc| crc != found.header.previous_crc);
+    broken.then(|| format!("commit {} does not follow on from the one before it", found.header.id))
+}
+
+fn start_error(error: AppendError) -> StartError {
+    match error {
+        AppendError::Io(failure) => StartError::Io(failure),
+        other => StartError::Unsupported(other.to_string()),
+    }
+}
+
+/// Durable journals first: a topic that changed to `os` has its earlier batches there.
+fn grouped(files: &[JournalFileId]) -> BTreeMap<(Lane, ShardId), Vec<JournalFileId>> {
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for file in files {
+        groups.entry((file.lane, file.shard)).or_default().push(*file);
+    }
+    groups
+}
+
+/// The id and newest generation that the journals themselves name; None when there are none.
+pub(super) async fn identity(
+    io: &Io,
+    dir: &Path,
+    files: &[JournalFileId],
+) -> Result<Option<(Uuid, u64)>, IoFailure> {
+    let mut journal = None;
+    for id in files {
+        let path = dir.join(id.file_name());
+        let opened = io.open(&path, crate::io::OpenMode::Direct).await;
+        let file = opened.map_err(|error| IoFailure::new("open", &path, error))?;
+        let (read, page) = file.read_at(AlignedBuf::zeroed(PAGE_BYTES), PAGE_BYTES, 0).await;
+        read.map_err(|error| IoFailure::new("read", &path, error))?;
+        journal = journal.or(crate::journal::file::decode_header(&page));
+    }
+    let Some(journal) = journal else { return Ok(None) };
+    let scan = Scan::of(io, dir, files, journal, u64::MAX).await?;
+    Ok(Some((journal, scan.newest_generation)))
+}

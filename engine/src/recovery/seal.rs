@@ -1,0 +1,99 @@
+//! Making what recovery accepted durable, and opening the next generation with it.
+
+use bytes::Bytes;
+
+use super::directory::{Directory, REFUSED_MARK};
+use crate::checkpoint::{self, Checkpoint};
+use crate::error::{IoFailure, StartError};
+use crate::log::{Goal, LogSeed};
+use crate::storage::{partition_checkpoint, reusable};
+use crate::volume::{VolumeSeed, replace_file};
+
+impl Directory {
+    /// Writes and syncs everything that was replayed.
+    pub async fn settle(&mut self) -> Result<(), StartError> {
+        for (id, log) in &self.logs {
+            if self.refused.contains_key(id) || !log.is_dirty() {
+                continue;
+            }
+            log.materialise(Goal::Committed).await?;
+            let reached = log.sync().await?;
+            log.note_synced(reached);
+        }
+        Ok(())
+    }
+
+    /// Writes the base checkpoint of the next generation, clears away what it replaces, and hands over.
+    pub async fn seal(
+        self,
+        leader_epoch: i32,
+        shards: u16,
+    ) -> Result<(VolumeSeed, Vec<LogSeed>), StartError> {
+        let generation = self.generation + 1;
+        let keep_old = !self.refused.is_empty();
+        let served = self.logs.iter().filter(|(id, _)| !self.refused.contains_key(id));
+        let mut partitions: Vec<_> = served.map(|(_, log)| partition_checkpoint(log)).collect();
+        partitions.sort_by_key(|partition| partition.id);
+        let base = Checkpoint {
+            journal: self.journal,
+            generation,
+            shards,
+            leader_epoch,
+            clean: false,
+            needed: [0, 0],
+            partitions,
+        };
+        if keep_old {
+            self.keep_evidence().await?;
+        }
+        let path = self.path.join(checkpoint::BASE_NAME);
+        replace_file(&self.io, &path, Bytes::from(checkpoint::encode(&base))).await?;
+        for name in &self.stale_names {
+            self.remove(name).await?;
+        }
+        let (kept, dropped) = reusable(&self.journal_files, shards);
+        for file in dropped {
+            self.remove(&file.file_name()).await?;
+        }
+        self.io.sync_dir(&self.path).await.map_err(|error| IoFailure::new("sync", &self.path, error))?;
+        let logs = self.seeds();
+        let journal_files = if keep_old { Vec::new() } else { kept };
+        Ok((VolumeSeed { dir: self.path.clone(), journal: self.journal, generation, journal_files }, logs))
+    }
+
+    /// A refused partition's bytes may be in the journals only: they are kept under another name.
+    async fn keep_evidence(&self) -> Result<(), StartError> {
+        for (id, corruption) in &self.refused {
+            if let Some(log) = self.logs.get(id) {
+                let mark = log.directory().join(REFUSED_MARK);
+                replace_file(&self.io, &mark, Bytes::from(format!("{corruption}\n"))).await?;
+            }
+        }
+        for file in &self.journal_files {
+            let from = self.path.join(file.file_name());
+            let to = self.path.join(format!("{}.{}.refused", file.file_name(), self.generation));
+            tracing::warn!("{} is kept as {}", from.display(), to.display());
+            self.io.rename(&from, &to).await.map_err(|error| IoFailure::new("rename", &from, error))?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, name: &str) -> Result<(), IoFailure> {
+        let path = self.path.join(name);
+        match self.io.unlink(&path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(IoFailure::new("remove", &path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn seeds(&self) -> Vec<LogSeed> {
+        let mut seeds: Vec<LogSeed> = Vec::with_capacity(self.logs.len());
+        for (id, log) in &self.logs {
+            seeds.push(LogSeed { corruption: self.refused.get(id).cloned(), ..log.to_seed() });
+        }
+        seeds.sort_by_key(|seed| seed.id);
+        seeds
+    }
+}

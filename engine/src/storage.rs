@@ -1,0 +1,389 @@
+//! A shard's partitions, and the background work on them: writing full chunks, checkpoints, retention, trimming.
+//!
+//! Owned by one shard; other shards reach it by message.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::bounds::CHECKPOINT_EVERY_MS;
+use crate::checkpoint::{self, Checkpoint, PartitionCheckpoint};
+use crate::error::{IoFailure, StorageError};
+use crate::format::partition_metadata;
+use crate::id::{PartitionId, ShardId, TopicPartition};
+use crate::journal::{JournalFileId, Lane};
+use crate::log::{ColdCache, Goal, Log, LogOptions, LogSeed};
+use crate::reactor::Io;
+use crate::runtime::CleanPartition;
+use crate::volume::{Volume, VolumeSeed, replace_file};
+
+/// What a shard's storage starts from.
+#[derive(Clone, Debug)]
+pub struct StorageSeed {
+    pub shard: ShardId,
+    pub shards: u16,
+    pub leader_epoch: i32,
+    pub volumes: Vec<VolumeSeed>,
+    /// This shard's partitions.
+    pub logs: Vec<LogSeed>,
+    pub journal_bytes_max: u64,
+    pub cache_bytes: usize,
+    pub options: Arc<LogOptions>,
+    pub retention_check_interval: Duration,
+}
+
+/// See the module.
+pub struct Storage {
+    io: Io,
+    shard: ShardId,
+    shards: u16,
+    leader_epoch: i32,
+    volumes: Vec<Rc<Volume>>,
+    cold: Rc<ColdCache>,
+    logs: RefCell<HashMap<PartitionId, Rc<Log>>>,
+    tail_bytes_max: usize,
+    /// Round-robin over the logs for trimming the tail cache.
+    trim_order: RefCell<VecDeque<PartitionId>>,
+    closing: Cell<bool>,
+    /// `shutdown` went through.
+    clean: Cell<bool>,
+}
+
+impl Storage {
+    /// Opens what recovery left for this shard and starts the background tasks.
+    ///
+    /// # Errors
+    /// When a journal cannot be opened. A directory that fails later takes only its partitions.
+    pub async fn open(io: &Io, seed: StorageSeed) -> Result<Rc<Storage>, IoFailure> {
+        let mut volumes = Vec::new();
+        for volume in &seed.volumes {
+            volumes.push(Volume::open(io, volume.clone(), seed.shard, seed.journal_bytes_max).await?);
+        }
+        let cold = ColdCache::new(io, seed.cache_bytes / 2);
+        let storage = Rc::new(Storage {
+            io: io.clone(),
+            shard: seed.shard,
+            shards: seed.shards,
+            leader_epoch: seed.leader_epoch,
+            volumes,
+            cold,
+            logs: RefCell::default(),
+            tail_bytes_max: seed.cache_bytes / 2,
+            trim_order: RefCell::default(),
+            closing: Cell::new(false),
+            clean: Cell::new(false),
+        });
+        for log in seed.logs {
+            storage.adopt(log, &seed.options);
+        }
+        storage.start_tasks(seed.retention_check_interval);
+        Ok(storage)
+    }
+
+    fn adopt(&self, seed: LogSeed, options: &Arc<LogOptions>) {
+        let volume = self.volumes.iter().find(|volume| seed.directory.parent() == Some(volume.dir()));
+        let Some(volume) = volume else {
+            tracing::error!("{} lies in no log directory of this server", seed.directory.display());
+            return;
+        };
+        let log =
+            Log::open(seed, Rc::clone(volume), Rc::clone(&self.cold), Arc::clone(options), self.leader_epoch);
+        self.trim_order.borrow_mut().push_back(log.id());
+        self.logs.borrow_mut().insert(log.id(), log);
+    }
+
+    /// The partition, if this shard has it.
+    pub fn log(&self, id: PartitionId) -> Option<Rc<Log>> {
+        self.logs.borrow().get(&id).cloned()
+    }
+
+    /// All partitions of this shard, by id.
+    pub fn logs(&self) -> Vec<Rc<Log>> {
+        let mut logs: Vec<_> = self.logs.borrow().values().cloned().collect();
+        logs.sort_by_key(|log| log.id());
+        logs
+    }
+
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
+    }
+
+    /// The shard's part of each log directory.
+    pub fn volumes(&self) -> &[Rc<Volume>] {
+        &self.volumes
+    }
+
+    /// Creates a partition, durable when it returns; one that exists is returned as it is.
+    ///
+    /// # Errors
+    /// When no directory works, or its directory cannot be made.
+    pub async fn create(
+        self: &Rc<Self>,
+        name: &TopicPartition,
+        id: PartitionId,
+        options: Arc<LogOptions>,
+    ) -> Result<Rc<Log>, StorageError> {
+        if let Some(log) = self.log(id) {
+            return Ok(log);
+        }
+        let volume = self.place(id)?;
+        let directory = volume.dir().join(name.to_string());
+        self.make_directory(&directory, id, volume.dir()).await?;
+        let seed = LogSeed { id: Some(id), name: Some(name.clone()), directory, ..LogSeed::default() };
+        if self.log(id).is_none() {
+            self.adopt(seed, &options);
+        }
+        self.log(id).ok_or(StorageError::NoDirectory)
+    }
+
+    /// The working directory with the fewest partitions of this shard; the metadata log is always in the first.
+    fn place(&self, id: PartitionId) -> Result<Rc<Volume>, StorageError> {
+        if id.topic == crate::id::METADATA_TOPIC_ID {
+            return self.volumes.first().cloned().ok_or(StorageError::NoDirectory);
+        }
+        let logs = self.logs.borrow();
+        let working = self.volumes.iter().filter(|volume| volume.failure().is_none());
+        let count =
+            |volume: &&Rc<Volume>| logs.values().filter(|log| Rc::ptr_eq(log.volume(), volume)).count();
+        working.min_by_key(count).cloned().ok_or(StorageError::NoDirectory)
+    }
+
+    async fn make_directory(
+        &self,
+        directory: &PathBuf,
+        id: PartitionId,
+        parent: &std::path::Path,
+    ) -> Result<(), IoFailure> {
+        match self.io.make_dir(directory).await {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(IoFailure::new("create directory", directory, error));
+            }
+            _ => (),
+        }
+        let metadata = partition_metadata::encode(id.topic);
+        let path = directory.join(partition_metadata::FILE_NAME);
+        replace_file(&self.io, &path, Bytes::from(metadata)).await?;
+        self.io.sync_dir(parent).await.map_err(|error| IoFailure::new("sync", parent, error))
+    }
+
+    /// Removes a partition; when it returns no start finds it again. Its files go in the background.
+    ///
+    /// # Errors
+    /// When its directory cannot be renamed.
+    pub async fn remove(&self, id: PartitionId) -> Result<(), StorageError> {
+        let Some(log) = self.logs.borrow_mut().remove(&id) else { return Ok(()) };
+        self.trim_order.borrow_mut().retain(|held| *held != id);
+        Ok(log.remove().await?)
+    }
+
+    fn start_tasks(self: &Rc<Self>, retention_check: Duration) {
+        for volume in &self.volumes {
+            for _ in 0..crate::bounds::SEGMENT_WRITES_MAX {
+                self.io.spawn("segment writer", write_backlog(Rc::clone(volume))).detach();
+            }
+            self.io.spawn("checkpoint", Rc::clone(self).checkpoint_periodically(Rc::clone(volume))).detach();
+        }
+        self.io.spawn("cache trim", Rc::clone(self).trim_periodically()).detach();
+        self.io.spawn("retention", Rc::clone(self).retain_periodically(retention_check)).detach();
+    }
+
+    async fn checkpoint_periodically(self: Rc<Self>, volume: Rc<Volume>) {
+        while !self.closing.get() {
+            let wanted = volume.checkpoint_wanted.notified();
+            let every = Duration::from_millis(CHECKPOINT_EVERY_MS);
+            let _ = self.io.timeout(every, wanted).await;
+            if self.closing.get() {
+                return;
+            }
+            if let Err(failure) = self.checkpoint(&volume, false).await {
+                tracing::error!("checkpoint of {}: {failure}; trying again", volume.dir().display());
+                self.io.sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+
+    fn logs_of(&self, volume: &Rc<Volume>) -> Vec<Rc<Log>> {
+        self.logs().into_iter().filter(|log| Rc::ptr_eq(log.volume(), volume)).collect()
+    }
+
+    /// Brings everything committed into synced segments, makes that fact durable, and frees the journal behind it.
+    ///
+    /// # Errors
+    /// The first failed step; the journal keeps what was not checkpointed.
+    pub async fn checkpoint(&self, volume: &Rc<Volume>, clean: bool) -> Result<(), IoFailure> {
+        let logs = self.logs_of(volume);
+        let dirty: Vec<_> = logs.iter().filter(|log| log.is_dirty()).cloned().collect();
+        if dirty.is_empty() && !clean && !volume.checkpoint_stale.get() {
+            return Ok(());
+        }
+        volume.checkpoint_stale.set(true);
+        let mut reached = Vec::new();
+        for log in dirty {
+            if log.corruption().is_none() {
+                log.materialise(Goal::Committed).await?;
+                reached.push((Rc::clone(&log), log.sync().await?));
+            }
+        }
+        for (log, position) in &reached {
+            log.note_synced(*position);
+        }
+        let stored = self.snapshot(volume, &logs, clean);
+        let path = volume.dir().join(checkpoint::running_name(self.shard.0));
+        replace_file(&self.io, &path, Bytes::from(checkpoint::encode(&stored))).await?;
+        volume.checkpoint_stale.set(false);
+        for journal in volume.journals() {
+            let needed = stored.needed[lane_index(journal.lane())];
+            journal.release(needed);
+        }
+        Ok(())
+    }
+
+    fn snapshot(&self, volume: &Rc<Volume>, logs: &[Rc<Log>], clean: bool) -> Checkpoint {
+        let mut needed = [0, 0];
+        for journal in volume.journals() {
+            let lane = journal.lane();
+            let first = logs.iter().filter_map(|log| log.first_needed_sequence(lane)).min();
+            needed[lane_index(lane)] =
+                first.unwrap_or(journal.committed_sequence() + 1).min(journal.committed_sequence() + 1);
+        }
+        Checkpoint {
+            journal: volume.journal_id(),
+            generation: volume.generation(),
+            shards: self.shards,
+            leader_epoch: self.leader_epoch,
+            clean,
+            needed,
+            partitions: logs
+                .iter()
+                .filter(|log| log.corruption().is_none())
+                .map(|log| partition_checkpoint(log))
+                .collect(),
+        }
+    }
+
+    async fn trim_periodically(self: Rc<Self>) {
+        while !self.closing.get() {
+            self.io.sleep(Duration::from_millis(100)).await;
+            self.trim();
+        }
+    }
+
+    /// Drops chunks nobody needs: idle ones, and the oldest while the tail cache is over its bound.
+    fn trim(&self) {
+        let logs: Vec<Rc<Log>> = self.logs.borrow().values().cloned().collect();
+        let mut held = 0;
+        for log in &logs {
+            if log.has_tail() {
+                log.trim_tail(true);
+                held += log.tail_bytes();
+            }
+        }
+        let mut idle_rounds = 0;
+        while held > self.tail_bytes_max && idle_rounds <= logs.len() {
+            let next = {
+                let mut order = self.trim_order.borrow_mut();
+                let turn = usize::from(!order.is_empty());
+                order.rotate_left(turn);
+                order.front().copied()
+            };
+            let freed = next.and_then(|id| self.log(id)).map_or(0, |log| log.trim_tail(false));
+            held -= freed.min(held);
+            idle_rounds = if freed > 0 { 0 } else { idle_rounds + 1 };
+        }
+        for volume in &self.volumes {
+            if volume.is_pressed() {
+                volume.checkpoint_wanted.notify_one();
+            }
+        }
+    }
+
+    async fn retain_periodically(self: Rc<Self>, every: Duration) {
+        while !self.closing.get() {
+            self.io.sleep(every).await;
+            for log in self.logs() {
+                log.apply_retention().await;
+                self.io.yield_now().await;
+            }
+        }
+    }
+
+    /// Stops cleanly: no more appends, everything into segments of their true size, Kafka's index and snapshot files,
+    /// and a checkpoint that says so. After it nothing is left to recover.
+    ///
+    /// # Errors
+    /// What could not be written; the journal has it, and the next start recovers it.
+    pub async fn shutdown(&self) -> Result<(), StorageError> {
+        self.closing.set(true);
+        let logs = self.logs();
+        for log in &logs {
+            log.close_to_appends();
+        }
+        for volume in &self.volumes {
+            for journal in volume.journals() {
+                journal.close().await;
+            }
+            if let Some(failure) = volume.failure() {
+                return Err(failure.into());
+            }
+            for log in self.logs_of(volume) {
+                if log.corruption().is_none() {
+                    log.finish().await?;
+                }
+            }
+            self.checkpoint(volume, true).await?;
+        }
+        self.clean.set(true);
+        Ok(())
+    }
+
+    /// The partitions as they were left; None unless `shutdown` went through.
+    pub fn clean_partitions(&self) -> Option<Vec<CleanPartition>> {
+        let partition = |log: Rc<Log>| CleanPartition {
+            dir: log.volume().dir().to_path_buf(),
+            name: log.name().clone(),
+            log_start: log.log_start(),
+            end: log.end(),
+        };
+        self.clean.get().then(|| self.logs().into_iter().map(partition).collect())
+    }
+}
+
+async fn write_backlog(volume: Rc<Volume>) {
+    loop {
+        let log = volume.next_backlog().await;
+        if let Err(failure) = log.materialise(Goal::Sealed).await {
+            tracing::error!("{}: {failure}; it stays in the journal and is tried again", log.name());
+            volume.io().sleep(Duration::from_millis(500)).await;
+            volume.enqueue(log);
+        }
+    }
+}
+
+/// Index of a lane in `Checkpoint::needed`.
+pub(crate) fn lane_index(lane: Lane) -> usize {
+    match lane {
+        Lane::Durable => 0,
+        Lane::Cached => 1,
+    }
+}
+
+pub(crate) fn partition_checkpoint(log: &Log) -> PartitionCheckpoint {
+    log.with_state(|state| PartitionCheckpoint {
+        id: log.id(),
+        name: log.name().clone(),
+        log_start: state.log_start(),
+        synced: state.synced(),
+        epochs: state.epochs().clone(),
+        producers: state.producers().entries().into_iter().cloned().collect(),
+    })
+}
+
+/// The journal files that a shard of this many may write again, and those that nobody will.
+pub(crate) fn reusable(files: &[JournalFileId], shards: u16) -> (Vec<JournalFileId>, Vec<JournalFileId>) {
+    files.iter().partition(|file| file.shard.0 < shards)
+}

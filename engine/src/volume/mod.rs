@@ -1,0 +1,231 @@
+//! A shard's part of one log directory: its journals, its open files, the disk's room, and whether it still works.
+//!
+//! A failed sync fences the volume: nothing on it is acknowledged any more, reads go on. Other volumes of the shard
+//! are not touched.
+
+mod files;
+mod replace;
+mod space;
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use uuid::Uuid;
+
+pub use files::SegmentFiles;
+pub use replace::{read_file, replace_file, write_file};
+pub use space::DiskRoom;
+
+use crate::bounds::{SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX};
+use crate::error::{AppendError, IoFailure};
+use crate::id::ShardId;
+use crate::journal::{Journal, JournalFileId, JournalSettings, Lane};
+use crate::log::Log;
+use crate::reactor::Io;
+use crate::reactor::sync::{Notify, Semaphore};
+
+/// What recovery found out about a directory, the same for all shards.
+#[derive(Clone, Debug)]
+pub struct VolumeSeed {
+    pub dir: PathBuf,
+    /// Random id that this directory's journals carry.
+    pub journal: Uuid,
+    pub generation: u64,
+    /// Journal files that may be written again.
+    pub journal_files: Vec<JournalFileId>,
+}
+
+/// See the module.
+pub struct Volume {
+    io: Io,
+    seed: VolumeSeed,
+    shard: ShardId,
+    journal_bytes_max: u64,
+    durable: OnceCell<Rc<Journal>>,
+    cached: OnceCell<Rc<Journal>>,
+    opening_cached: Cell<bool>,
+    /// Bytes that may be submitted and not yet committed.
+    pub admission: Semaphore,
+    /// Segment writes in flight.
+    pub writes: Semaphore,
+    pub files: SegmentFiles,
+    pub room: DiskRoom,
+    failure: RefCell<Option<IoFailure>>,
+    /// Logs with full chunks to write.
+    backlog: RefCell<VecDeque<Rc<Log>>>,
+    pub(crate) backlog_changed: Notify,
+    /// A checkpoint is wanted before its time.
+    pub(crate) checkpoint_wanted: Notify,
+    /// What the last durable checkpoint says is no longer all there is to say.
+    pub(crate) checkpoint_stale: Cell<bool>,
+}
+
+impl Volume {
+    /// Opens the shard's journal in the directory.
+    ///
+    /// # Errors
+    /// When the journal's first file cannot be made.
+    pub async fn open(
+        io: &Io,
+        seed: VolumeSeed,
+        shard: ShardId,
+        journal_bytes_max: u64,
+    ) -> Result<Rc<Volume>, IoFailure> {
+        let volume = Volume::without_journal(io, seed, shard, journal_bytes_max);
+        let journal = volume.open_journal(Lane::Durable).await?;
+        let _ = volume.durable.set(journal);
+        Ok(volume)
+    }
+
+    /// For recovery, which writes segments and appends nothing new.
+    pub fn without_journal(io: &Io, seed: VolumeSeed, shard: ShardId, journal_bytes_max: u64) -> Rc<Volume> {
+        Rc::new(Volume {
+            io: io.clone(),
+            shard,
+            journal_bytes_max,
+            durable: OnceCell::new(),
+            cached: OnceCell::new(),
+            opening_cached: Cell::new(false),
+            admission: Semaphore::new(UNCOMMITTED_BYTES_MAX),
+            writes: Semaphore::new(SEGMENT_WRITES_MAX),
+            files: SegmentFiles::new(io),
+            room: DiskRoom::new(io, &seed.dir),
+            failure: RefCell::new(None),
+            backlog: RefCell::new(VecDeque::new()),
+            backlog_changed: Notify::new(),
+            checkpoint_wanted: Notify::new(),
+            checkpoint_stale: Cell::new(false),
+            seed,
+        })
+    }
+
+    async fn open_journal(&self, lane: Lane) -> Result<Rc<Journal>, IoFailure> {
+        let files: Vec<JournalFileId> = self
+            .seed
+            .journal_files
+            .iter()
+            .copied()
+            .filter(|file| file.shard == self.shard && file.lane == lane)
+            .collect();
+        let settings = JournalSettings {
+            dir: self.seed.dir.clone(),
+            journal: self.seed.journal,
+            shard: self.shard,
+            lane,
+            generation: self.seed.generation,
+            bytes_max: self.journal_bytes_max,
+        };
+        Journal::open(&self.io, settings, &files).await
+    }
+
+    /// The journal of a lane. Until the page-cache lane is open (its first use opens it in the background), the
+    /// durable one stands in: an acknowledgement may promise more than was asked for, never less.
+    pub fn journal(self: &Rc<Self>, lane: Lane) -> Rc<Journal> {
+        if lane == Lane::Cached {
+            if let Some(cached) = self.cached.get() {
+                return Rc::clone(cached);
+            }
+            self.open_cached_in_background();
+        }
+        match self.durable.get() {
+            Some(durable) => Rc::clone(durable),
+            None => panic!("a volume without its journal"),
+        }
+    }
+
+    fn open_cached_in_background(self: &Rc<Self>) {
+        if self.opening_cached.replace(true) {
+            return;
+        }
+        let volume = Rc::clone(self);
+        self.io
+            .spawn("journal open", async move {
+                match volume.open_journal(Lane::Cached).await {
+                    Ok(journal) => drop(volume.cached.set(journal)),
+                    Err(failure) => {
+                        tracing::warn!("durability=os acts as disk in {}: {failure}", volume.dir().display())
+                    }
+                }
+            })
+            .detach();
+    }
+
+    /// The journals that are open.
+    pub fn journals(&self) -> impl Iterator<Item = &Rc<Journal>> {
+        self.durable.get().into_iter().chain(self.cached.get())
+    }
+
+    pub fn io(&self) -> &Io {
+        &self.io
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.seed.dir
+    }
+
+    pub fn shard(&self) -> ShardId {
+        self.shard
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.seed.generation
+    }
+
+    pub fn journal_id(&self) -> Uuid {
+        self.seed.journal
+    }
+
+    /// The failure that ended acknowledgements here, if any.
+    pub fn failure(&self) -> Option<IoFailure> {
+        self.failure.borrow().clone().or_else(|| self.journals().find_map(|journal| journal.failure()))
+    }
+
+    /// Ends acknowledgements: after a sync failed, nothing is known of what it covered.
+    pub fn fence(&self, failure: IoFailure) {
+        if self.failure.borrow().is_none() {
+            tracing::error!(
+                "{} stops acknowledging: {failure}; restart the server once the disk is mended",
+                self.dir().display()
+            );
+        }
+        for journal in self.journals() {
+            journal.fence(&failure);
+        }
+        self.failure.borrow_mut().get_or_insert(failure);
+    }
+
+    /// Whether an append may be taken on now.
+    ///
+    /// # Errors
+    /// [`AppendError::Fenced`] and [`AppendError::NoSpace`].
+    pub fn check_writable(&self) -> Result<(), AppendError> {
+        if let Some(cause) = self.failure() {
+            return Err(AppendError::Fenced { dir: self.dir().to_path_buf(), cause });
+        }
+        self.room.check()
+    }
+
+    /// Asks for a log's full chunks to be written.
+    pub fn enqueue(&self, log: Rc<Log>) {
+        self.backlog.borrow_mut().push_back(log);
+        self.backlog_changed.notify_one();
+    }
+
+    /// The next log with full chunks; waits for one.
+    pub async fn next_backlog(&self) -> Rc<Log> {
+        loop {
+            let changed = self.backlog_changed.notified();
+            if let Some(log) = self.backlog.borrow_mut().pop_front() {
+                return log;
+            }
+            changed.await;
+        }
+    }
+
+    /// Half of the journal is in use: the oldest data should become segments now.
+    pub fn is_pressed(&self) -> bool {
+        self.journals().any(|journal| journal.used_bytes() * 2 > journal.capacity_bytes())
+    }
+}
