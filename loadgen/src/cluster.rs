@@ -116,15 +116,20 @@ impl Cluster {
     ) -> Result<T, ClusterError> {
         self.correlation += 1;
         let request = encode(self.correlation);
-        let mut stream = match self.connections.remove(&address) {
-            Some(stream) => stream,
-            None => connect(&[address], &address.to_string())?.1,
+        let kept = self.connections.remove(&address);
+        let (stream, frame) = match kept.and_then(|mut s| exchange(&mut s, &request).ok().map(|f| (s, f))) {
+            Some(answered) => answered,
+            // None yet, or one that a restart of the broker ended: all requests of this client may go twice.
+            None => {
+                let mut stream = connect(&[address], &address.to_string())?.1;
+                let frame = exchange(&mut stream, &request).map_err(|source| ClusterError::Io {
+                    api: api.name,
+                    address,
+                    source,
+                })?;
+                (stream, frame)
+            }
         };
-        let frame = exchange(&mut stream, &request).map_err(|source| ClusterError::Io {
-            api: api.name,
-            address,
-            source,
-        })?;
         let failed = |source| ClusterError::Wire { api: api.name, address, source };
         let (correlation, mut d) = response::correlation(&frame).map_err(failed)?;
         if correlation != self.correlation {
@@ -231,6 +236,27 @@ impl Cluster {
             }
         }
         Err(refused("InitProducerId".into(), 15, "the coordinator did not come up within 5 s"))
+    }
+
+    /// As [`Cluster::offsets`], but waits up to `patience` for new or restarted leaders that do not answer yet.
+    pub fn offsets_once_led(
+        &mut self,
+        topics: &[String],
+        placed: &[Placed],
+        spec: OffsetSpec,
+        patience: Duration,
+    ) -> Result<Vec<i64>, ClusterError> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.offsets(topics, placed, spec) {
+                Err(ClusterError::Refused { code: 3 | 5 | 6 | 9 | 74..=78, .. })
+                    if Instant::now() < deadline =>
+                {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                other => return other,
+            }
+        }
     }
 
     /// The earliest or end offset of each of `placed`, in its order.

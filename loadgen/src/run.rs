@@ -214,7 +214,7 @@ impl Repeat<'_> {
         let run = SplitMix(clock.unix_us(0) as u64 ^ u64::from(std::process::id())).next_u64() as u32;
         let spec =
             if self.traffic.from == From::Earliest { OffsetSpec::Earliest } else { OffsetSpec::Latest };
-        let begin = cluster.offsets(self.topics, self.placed, spec)?;
+        let begin = cluster.offsets_once_led(self.topics, self.placed, spec, LEADER_PATIENCE)?;
         let mut producer_ids = Vec::new();
         if self.traffic.idempotent {
             for _ in 0..lanes {

@@ -57,7 +57,8 @@ pub fn read_back(
     timeout: Duration,
     bootstrap: &str,
 ) -> Result<Seen, RunError> {
-    let ends = Cluster::new(bootstrap).offsets(topics, placed, OffsetSpec::Latest)?;
+    let ends =
+        Cluster::new(bootstrap).offsets_once_led(topics, placed, OffsetSpec::Latest, LEADER_PATIENCE)?;
     let mut by_leader: BTreeMap<_, Vec<u32>> = BTreeMap::new();
     for (index, p) in placed.iter().enumerate() {
         by_leader.entry(p.leader).or_default().push(index as u32);
@@ -84,8 +85,14 @@ pub fn read_back(
     gates.0.wait();
     plan.window.get_or_init(|| Window::new(plan.clock.now(), &plan.traffic));
     gates.1.wait();
+    let outcomes = collect(vec![worker])?;
+    if plan.clock.now() >= timeout.as_nanos() as u64 {
+        return Err(RunError::Worker(format!(
+            "reading back did not end within {timeout:?}; raise --timeout"
+        )));
+    }
     let mut seen = Seen::default();
-    for outcome in collect(vec![worker])? {
+    for outcome in outcomes {
         if let Some(error) = outcome.errors.into_iter().next() {
             return Err(RunError::Worker(error));
         }
@@ -134,7 +141,7 @@ pub fn verify(options: &VerifyOptions) -> Result<bool, RunError> {
     let wanted = unify(&mut ledger)?;
     let mut cluster = Cluster::new(&options.bootstrap_server);
     let (topics, placed) = place(&mut cluster, &wanted)?;
-    let begin = cluster.offsets(&topics, &placed, OffsetSpec::Earliest)?;
+    let begin = cluster.offsets_once_led(&topics, &placed, OffsetSpec::Earliest, LEADER_PATIENCE)?;
     let seen = read_back(&topics, &placed, begin, 0, options.timeout, &options.bootstrap_server)?;
     let verdict = audit(&ledger.acked, seen);
     print_verdict(&verdict, &ledger);

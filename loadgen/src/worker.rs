@@ -180,13 +180,15 @@ async fn run_lanes(plan: &Arc<Plan>, number: usize, lanes: Lanes, cells: &Cells,
             plan.producers_left.fetch_sub(1, Ordering::AcqRel);
         }));
     }
+    let reading = Rc::new(Cell::new(lanes.consumers.len()));
     for (consumer, connection) in lanes.consumers {
-        let (plan, errors) = (plan.clone(), cells.errors.clone());
+        let (plan, errors, reading) = (plan.clone(), cells.errors.clone(), reading.clone());
         tasks.push(tokio_uring::spawn(async move {
             if let Some(window) = plan.window.get() {
                 let result = consumer.run(connection, window).await;
                 finish(&plan, window, &errors, "consumer", result);
             }
+            reading.set(reading.get() - 1);
         }));
     }
     let aborts: Vec<_> = tasks.iter().map(|t| t.abort_handle()).collect();
@@ -200,6 +202,10 @@ async fn run_lanes(plan: &Arc<Plan>, number: usize, lanes: Lanes, cells: &Cells,
     tokio::select! {
         () = all => {}
         () = watch(plan, number, cells, window, &meter) => aborts.iter().for_each(|a| a.abort()),
+    }
+    if reading.get() > 0 && plan.traffic.producers > 0 {
+        let text = format!("{} consumers had not read to the end within --drain; raise it", reading.get());
+        cells.errors.borrow_mut().push(text);
     }
     tokio::task::yield_now().await;
     meter.get().busy()
