@@ -1,0 +1,105 @@
+//! OffsetForLeaderEpoch (key 23), versions 2 to 4: where a leader epoch ends in a log (KIP-101, KIP-320).
+//!
+//! Consumers ask after a change of the leader epoch, which here is an unclean start of the server: what they hold beyond
+//! the answered end was never committed.
+
+use std::rc::Rc;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::OffsetForLeaderEpochRequest;
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderEpochResponse, OffsetForLeaderTopicResult,
+};
+use thalweg_engine::id::{PartitionId, ShardId};
+use thalweg_engine::log::EpochEnd;
+
+use super::shape::{Shape, array, fixed, string};
+use super::{Api, Reply, Request, RequestError};
+use crate::errors;
+use crate::scatter::scatter;
+use crate::shard::ServerShard;
+
+pub const API: Api = Api {
+    key: 23,
+    name: "OffsetForLeaderEpoch",
+    versions: (2, 4),
+    flexible: 4,
+    overlaps: false,
+    handle: |shard, request| Box::pin(handle(shard, request)),
+};
+
+const PARTITION: &Shape = &[fixed(4), fixed(4), fixed(4)];
+const TOPIC: &Shape = &[string(), array(PARTITION)];
+const SHAPE: &Shape = &[fixed(4).since(3), array(TOPIC)];
+
+struct Question {
+    partition: PartitionId,
+    current_leader_epoch: i32,
+    leader_epoch: i32,
+}
+
+/// Result of one partition in the request's order; `None` waits for its shard.
+type Planned = Option<Result<EpochEnd, ResponseError>>;
+
+async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
+    let body: OffsetForLeaderEpochRequest = request.decode(SHAPE)?;
+    let (mut results, questions) = plan(&shard, &body);
+    let mut answers = scatter(&shard, questions, answer_all).await.into_iter();
+    for result in results.iter_mut().filter(|result| result.is_none()) {
+        *result = Some(answers.next().flatten().unwrap_or(Err(ResponseError::NotLeaderOrFollower)));
+    }
+    request.reply(&respond(body, results))
+}
+
+fn plan(shard: &ServerShard, body: &OffsetForLeaderEpochRequest) -> (Vec<Planned>, Vec<(ShardId, Question)>) {
+    let image = shard.metadata.image();
+    let (mut results, mut questions) = (Vec::new(), Vec::new());
+    for topic in &body.topics {
+        for asked in &topic.partitions {
+            let Some(partition) = image.partition(&topic.topic, asked.partition) else {
+                results.push(Some(Err(ResponseError::UnknownTopicOrPartition)));
+                continue;
+            };
+            let question = Question {
+                partition,
+                current_leader_epoch: asked.current_leader_epoch,
+                leader_epoch: asked.leader_epoch,
+            };
+            questions.push((shard.home(partition), question));
+            results.push(None);
+        }
+    }
+    (results, questions)
+}
+
+async fn answer_all(
+    shard: Rc<ServerShard>,
+    questions: Vec<Question>,
+) -> Vec<Result<EpochEnd, ResponseError>> {
+    questions.iter().map(|question| answer(&shard, question)).collect()
+}
+
+fn answer(shard: &ServerShard, question: &Question) -> Result<EpochEnd, ResponseError> {
+    let log = shard.storage.log(question.partition).ok_or(ResponseError::KafkaStorageError)?;
+    errors::check_leader_epoch(question.current_leader_epoch, log.leader_epoch())?;
+    Ok(log.epoch_end(question.leader_epoch))
+}
+
+fn respond(body: OffsetForLeaderEpochRequest, results: Vec<Planned>) -> OffsetForLeaderEpochResponse {
+    let mut results = results.into_iter().flatten();
+    let topics = body.topics.into_iter().map(|topic| {
+        let partitions = topic.partitions.iter().zip(results.by_ref());
+        OffsetForLeaderTopicResult::default()
+            .with_topic(topic.topic)
+            .with_partitions(partitions.map(|(asked, result)| respond_one(asked.partition, result)).collect())
+    });
+    OffsetForLeaderEpochResponse::default().with_topics(topics.collect())
+}
+
+fn respond_one(index: i32, result: Result<EpochEnd, ResponseError>) -> EpochEndOffset {
+    let response = EpochEndOffset::default().with_partition(index);
+    match result {
+        Ok(end) => response.with_leader_epoch(end.epoch).with_end_offset(end.end_offset),
+        Err(error) => response.with_error_code(error.code()).with_leader_epoch(-1).with_end_offset(-1),
+    }
+}

@@ -1,0 +1,90 @@
+//! Every limit of the server in one place, with the relations between them checked at compile time.
+//!
+//! What an operator may set (`socket.request.max.bytes`, `max.connections`, ...) is in the configuration; here is what
+//! holds whatever is configured.
+
+use std::time::Duration;
+
+/// First receive buffer of a connection, bytes; what an idle connection keeps.
+pub const RECEIVE_BYTES_MIN: usize = 4 << 10;
+
+/// Largest receive buffer of a connection that is between requests, bytes.
+pub const RECEIVE_BYTES_BETWEEN_MAX: usize = 16 << 10;
+
+/// A receive buffer grows to at most this multiple of the bytes that have arrived for its request.
+pub const RECEIVE_GROWTH: usize = 4;
+
+/// Complete requests that wait in a connection for their turn, bytes; beyond, the connection is not read.
+pub const WAITING_BYTES_MAX: usize = 64 << 10;
+
+/// Requests of one connection that run at the same time.
+pub const OVERLAPPING_REQUESTS_MAX: usize = 64;
+
+/// Bytes of requests of one connection that run at the same time; a single larger one runs alone.
+pub const OVERLAPPING_BYTES_MAX: usize = 16 << 20;
+
+/// Bytes of replies that a connection has not sent; beyond, it starts no request.
+pub const UNSENT_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of requests that a shard's connections hold together; beyond, large requests are not received.
+pub const SHARD_REQUEST_BYTES: usize = 64 << 20;
+
+/// A request that holds more than this much memory is large.
+pub const LARGE_REQUEST_BYTES: usize = 64 << 10;
+
+/// While the shard's budget is spent, a large request that makes no progress for so long loses its connection.
+pub const STALLED_REQUEST_MAX: Duration = Duration::from_secs(10);
+
+/// Body of a request that goes through `kafka-protocol`, bytes. Decoded it takes about 15 times as much.
+pub const COLD_REQUEST_BYTES_MAX: usize = 8 << 20;
+
+/// Partitions of one Produce request.
+pub const PRODUCE_PARTITIONS_MAX: usize = 100_000;
+
+/// Record bytes of one Fetch response, whatever the client allows (a first batch larger than this still goes whole).
+pub const FETCH_RESPONSE_BYTES_MAX: usize = 8 << 20;
+
+/// Unsent response bytes of a shard above which Fetch responses get smaller.
+pub const SHARD_UNSENT_BYTES: usize = 64 << 20;
+
+/// Smallest bound of a Fetch response under memory pressure, record bytes.
+pub const FETCH_RESPONSE_BYTES_MIN: usize = 64 << 10;
+
+/// Partitions of one incremental fetch session; a request for more gets no session (Kafka: sessionless).
+pub const FETCH_SESSION_PARTITIONS_MAX: usize = 10_000;
+
+/// How long a shutdown waits for running requests and unsent replies.
+pub const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// Pause of an acceptor that is at `max.connections`, or whose accept failed (too many open files).
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Addresses that a count of connections is kept for, before those without connections are forgotten.
+pub const ADDRESSES_KEPT_MAX: usize = 4096;
+
+/// Bytes of a client id or an address that reach a log line.
+pub const LOGGED_BYTES_MAX: usize = 120;
+
+const _: () = assert!(RECEIVE_BYTES_MIN <= RECEIVE_BYTES_BETWEEN_MAX);
+const _: () = assert!(RECEIVE_BYTES_BETWEEN_MAX <= LARGE_REQUEST_BYTES);
+const _: () = assert!(RECEIVE_GROWTH > 1);
+const _: () = assert!(LARGE_REQUEST_BYTES < SHARD_REQUEST_BYTES);
+const _: () = assert!(OVERLAPPING_BYTES_MAX < SHARD_REQUEST_BYTES);
+const _: () = assert!(COLD_REQUEST_BYTES_MAX < SHARD_REQUEST_BYTES);
+const _: () = assert!(FETCH_RESPONSE_BYTES_MIN <= FETCH_RESPONSE_BYTES_MAX);
+const _: () = assert!(FETCH_RESPONSE_BYTES_MAX < SHARD_UNSENT_BYTES);
+
+/// Partitions that one CreateTopics creates, over all its topics (KRaft has the same bound): their records are one batch.
+pub const PARTITIONS_PER_CREATION_MAX: usize = 10_000;
+
+/// Bytes of a batch of metadata records.
+pub const METADATA_BATCH_BYTES_MAX: u32 = 16 << 20;
+
+/// Bytes that one read of the metadata log takes at start.
+pub const METADATA_READ_BYTES: usize = 4 << 20;
+
+/// Producer ids made durable as taken at a time (Kafka's block).
+pub const PRODUCER_ID_BLOCK: i64 = 1000;
+
+/// Logs that a shard creates at the same time for one topic.
+pub const LOG_CREATIONS_MAX: usize = 32;
