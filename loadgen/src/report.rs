@@ -33,6 +33,8 @@ pub struct Measured {
     pub core_busy: Vec<f64>,
     /// Busy share of each worker thread, spinning left out.
     pub worker_busy: Vec<f64>,
+    /// Share that each worker thread waited for a CPU which other work had.
+    pub worker_starved: Vec<f64>,
     pub interrupted: bool,
     pub errors: Vec<String>,
     pub record_bytes: usize,
@@ -44,6 +46,7 @@ pub struct Measured {
 /// A worker above this share of its core, or sends this late, mean that the instrument was part of what it measured.
 const BUSY_MAX: f64 = 0.9;
 const SLIP_US_MAX: u64 = 1000;
+const STARVED_MAX: f64 = 0.05;
 
 impl Measured {
     /// Records produced per second by the broker's offsets; by acknowledgements where offsets cannot tell.
@@ -74,6 +77,7 @@ impl Measured {
     pub fn warnings(&self) -> Vec<String> {
         let s = &self.stats;
         let busiest = self.worker_busy.iter().copied().fold(0.0, f64::max);
+        let starved = self.worker_starved.iter().copied().fold(0.0, f64::max);
         let late = s.slip.percentile(99.0);
         let checks = [
             (
@@ -81,6 +85,13 @@ impl Measured {
                 format!(
                     "load generator saturated: a worker used {:.0} % of its core; add --threads or --cpus",
                     busiest * 100.0
+                ),
+            ),
+            (
+                starved > STARVED_MAX,
+                format!(
+                    "load generator starved: a worker waited {:.0} % of the time for a CPU that other work had",
+                    starved * 100.0
                 ),
             ),
             (
@@ -135,6 +146,9 @@ impl Measured {
             out.interrupted |= m.interrupted;
             out.errors.extend(m.errors.iter().cloned());
             for (a, b) in out.worker_busy.iter_mut().zip(&m.worker_busy) {
+                *a = a.max(*b);
+            }
+            for (a, b) in out.worker_starved.iter_mut().zip(&m.worker_starved) {
                 *a = a.max(*b);
             }
             for (a, b) in out.core_busy.iter_mut().zip(&m.core_busy) {
@@ -286,6 +300,7 @@ pub fn measured_json(m: &Measured) -> Value {
         "server_resident_bytes": m.server_resident_bytes,
         "core_busy": m.core_busy,
         "worker_busy": m.worker_busy,
+        "worker_starved": m.worker_starved,
         "interrupted": m.interrupted,
         "audit": m.audit,
         "warnings": m.warnings(),

@@ -336,10 +336,12 @@ impl Repeat<'_> {
         outcomes: impl Iterator<Item = &'o Outcome>,
     ) -> Measured {
         let seconds = after.at.duration_since(before.at).as_secs_f64();
-        let (mut stats, mut worker_busy, mut errors) = (Stats::default(), Vec::new(), Vec::new());
+        let (mut stats, mut worker_busy, mut worker_starved, mut errors) =
+            (Stats::default(), Vec::new(), Vec::new(), Vec::new());
         for o in outcomes {
             stats.merge(&o.stats);
             worker_busy.push(o.busy);
+            worker_starved.push(o.starved);
             errors.extend(o.errors.iter().cloned());
         }
         let grown = |(a, b): (&Vec<i64>, &Vec<i64>)| {
@@ -360,6 +362,7 @@ impl Repeat<'_> {
             server_resident_bytes: self.options.server_pid.and_then(host::resident_bytes),
             core_busy: cores.map(|(a, b)| b.saturating_sub(*a) as f64 / ticks).collect(),
             worker_busy,
+            worker_starved,
             interrupted: false,
             errors,
             record_bytes: self.traffic.record_bytes,

@@ -46,6 +46,8 @@ pub struct Outcome {
     pub seen: Seen,
     /// Share of the window that this thread was on a CPU, less its spinning: 0 to 1.
     pub busy: f64,
+    /// Share of the window that this thread was ready to run and other work had the CPU: 0 to 1.
+    pub starved: f64,
     pub errors: Vec<String>,
 }
 
@@ -126,13 +128,14 @@ async fn work(plan: Arc<Plan>, number: usize, jobs: Jobs, gates: &(Barrier, Barr
     }
     let Some(window) = plan.window.get() else { return Ok(Outcome::default()) };
     let settlements: Vec<_> = lanes.producers.iter().map(|(p, _)| p.settlement()).collect();
-    let busy = run_lanes(&plan, number, lanes, &cells, window).await;
+    let (busy, starved) = run_lanes(&plan, number, lanes, &cells, window).await;
     settlements.into_iter().for_each(|s| s.settle());
     Ok(Outcome {
         stats: cells.stats.take(),
         acked: cells.acked.take(),
         seen: cells.seen.take(),
         busy,
+        starved,
         errors: cells.errors.take(),
     })
 }
@@ -167,8 +170,14 @@ async fn open_all(plan: &Arc<Plan>, number: usize, jobs: &Jobs, cells: &Cells) -
     Ok(lanes)
 }
 
-/// Runs every lane to its end, or to the end of the drain time. Returns the busy share of the window.
-async fn run_lanes(plan: &Arc<Plan>, number: usize, lanes: Lanes, cells: &Cells, window: &Window) -> f64 {
+/// Runs every lane to its end, or to the end of the drain time. Returns the busy and starved shares of the window.
+async fn run_lanes(
+    plan: &Arc<Plan>,
+    number: usize,
+    lanes: Lanes,
+    cells: &Cells,
+    window: &Window,
+) -> (f64, f64) {
     let mut tasks = Vec::new();
     for (producer, connection) in lanes.producers {
         let (plan, errors) = (plan.clone(), cells.errors.clone());
@@ -208,7 +217,7 @@ async fn run_lanes(plan: &Arc<Plan>, number: usize, lanes: Lanes, cells: &Cells,
         cells.errors.borrow_mut().push(text);
     }
     tokio::task::yield_now().await;
-    meter.get().busy()
+    meter.get().shares()
 }
 
 fn finish(plan: &Plan, window: &Window, errors: &RefCell<Vec<String>>, who: &str, result: io::Result<()>) {
@@ -219,19 +228,27 @@ fn finish(plan: &Plan, window: &Window, errors: &RefCell<Vec<String>>, who: &str
     }
 }
 
-/// CPU of the thread between the first and last tick inside the window.
+/// What the scheduler gave the thread between the first and last tick inside the window.
 #[derive(Debug, Default, Clone, Copy)]
 struct Meter {
-    first: Option<(u64, u64)>,
-    last: (u64, u64),
+    first: Option<Tick>,
+    last: Tick,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Tick {
+    at_ns: u64,
+    cpu_ns: u64,
+    waited_ns: u64,
 }
 
 impl Meter {
-    fn busy(&self) -> f64 {
-        match self.first {
-            Some((at, cpu)) if self.last.0 > at => (self.last.1 - cpu) as f64 / (self.last.0 - at) as f64,
-            _ => 0.0,
-        }
+    fn shares(&self) -> (f64, f64) {
+        let Some(first) = self.first else { return (0.0, 0.0) };
+        let share = |from: u64, to: u64| {
+            to.saturating_sub(from) as f64 / self.last.at_ns.saturating_sub(first.at_ns).max(1) as f64
+        };
+        (share(first.cpu_ns, self.last.cpu_ns), share(first.waited_ns, self.last.waited_ns))
     }
 }
 
@@ -248,7 +265,7 @@ async fn watch(plan: &Plan, number: usize, cells: &Cells, window: &Window, meter
         live.spin_ns.store(spun, Ordering::Relaxed);
         if window.contains(now) {
             let mut m = meter.get();
-            m.last = (now, cpu.saturating_sub(spun));
+            m.last = Tick { at_ns: now, cpu_ns: cpu.saturating_sub(spun), waited_ns: thread_waited_ns() };
             m.first = m.first.or(Some(m.last));
             meter.set(m);
         }
@@ -262,4 +279,11 @@ fn thread_cpu_ns() -> u64 {
     ClockId::CLOCK_THREAD_CPUTIME_ID
         .now()
         .map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
+}
+
+/// Nanoseconds that this thread waited on a run queue (second field of schedstat, Documentation/scheduler); 0 where
+/// the kernel does not keep it.
+fn thread_waited_ns() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|field| field.parse().ok()).unwrap_or(0)
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod proof;
+mod rate;
 mod timing;
 
 use std::time::Duration;
