@@ -7,8 +7,8 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use thalweg_protocol::frame::{RequestHeader, RequestPeek};
-use thalweg_protocol::wire::WireError;
+use thalweg_protocol::frame::{HEADER_BYTES_MIN, RequestHeader, RequestPeek};
+use thalweg_protocol::wire::{Reader, WireError};
 
 use crate::api::{self, Api, Client, HandlerFuture, Request, k18_api_versions};
 use crate::bounds::LOGGED_BYTES_MAX;
@@ -74,7 +74,8 @@ pub fn start(
 
 /// The client id for a log line, shortened; empty where the header cannot be read.
 fn client_id_of(frame: &[u8]) -> String {
-    let id = RequestHeader::parse(frame).ok().and_then(|header| header.client_id).unwrap_or_default();
+    // At its place whatever the API: what follows it cannot be read without knowing the API.
+    let id = Reader::at(frame, HEADER_BYTES_MIN, false).nullable_string().ok().flatten().unwrap_or_default();
     id.chars().take(LOGGED_BYTES_MAX).collect()
 }
 

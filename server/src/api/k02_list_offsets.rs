@@ -64,7 +64,7 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
     for result in results.iter_mut().filter(|result| result.is_none()) {
         *result = Some(answers.next().flatten().unwrap_or(Err(ResponseError::NotLeaderOrFollower)));
     }
-    request.reply(&respond(body, results))
+    request.reply(&respond(body, results, request.version))
 }
 
 /// Result of one partition in the request's order; `None` waits for its shard.
@@ -149,18 +149,22 @@ async fn look_up(log: &Rc<Log>, timestamp: i64) -> Result<Answer, ResponseError>
     }))
 }
 
-fn respond(body: ListOffsetsRequest, results: Vec<Planned>) -> ListOffsetsResponse {
+fn respond(body: ListOffsetsRequest, results: Vec<Planned>, version: i16) -> ListOffsetsResponse {
     let mut results = results.into_iter().flatten();
     let topics = body.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.iter().zip(results.by_ref());
         ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(
-            partitions.map(|(asked, result)| respond_one(asked.partition_index, result)).collect(),
+            partitions.map(|(asked, result)| respond_one(asked.partition_index, result, version)).collect(),
         )
     });
     ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
-fn respond_one(index: i32, result: Result<Answer, ResponseError>) -> ListOffsetsPartitionResponse {
+fn respond_one(
+    index: i32,
+    result: Result<Answer, ResponseError>,
+    version: i16,
+) -> ListOffsetsPartitionResponse {
     let code = result.as_ref().err().map_or(errors::NONE, ResponseError::code);
     let answer = result.unwrap_or(NOWHERE);
     ListOffsetsPartitionResponse::default()
@@ -168,12 +172,28 @@ fn respond_one(index: i32, result: Result<Answer, ResponseError>) -> ListOffsets
         .with_error_code(code)
         .with_offset(answer.offset)
         .with_timestamp(answer.timestamp)
-        .with_leader_epoch(answer.leader_epoch)
+        .with_leader_epoch(if version >= 4 { answer.leader_epoch } else { -1 })
 }
 
 #[cfg(test)]
 mod tests {
+    use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+
+    use super::super::encode_reply;
     use super::*;
+
+    /// A leader epoch in an answer below version 4 ended the connection of every client that asked so.
+    #[test]
+    fn every_version_can_be_encoded() {
+        let topic = ListOffsetsTopic::default().with_partitions(vec![ListOffsetsPartition::default(); 2]);
+        let body = ListOffsetsRequest::default().with_topics(vec![topic]);
+        for version in API.versions.0..=API.versions.1 {
+            let answer = Answer { offset: 7, timestamp: 8, leader_epoch: 9 };
+            let results = vec![Some(Ok(answer)), Some(Err(ResponseError::FencedLeaderEpoch))];
+            let encoded = encode_reply(1, false, &respond(body.clone(), results, version), version);
+            assert!(encoded.is_ok(), "version {version}");
+        }
+    }
 
     #[test]
     fn special_timestamps_need_their_version() {

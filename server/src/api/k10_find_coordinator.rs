@@ -36,14 +36,20 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
         GROUP | TRANSACTION => Ok(this_broker(&image, request.client.listener)),
         _ => Err(ResponseError::InvalidRequest),
     };
-    let response = if request.version >= 4 {
-        let answer = |key: StrBytes| coordinator(key, &found);
-        FindCoordinatorResponse::default()
-            .with_coordinators(body.coordinator_keys.into_iter().map(answer).collect())
-    } else {
-        single(&found)
-    };
+    let response = respond(body, &found, request.version);
     request.reply(&response)
+}
+
+fn respond(
+    body: FindCoordinatorRequest,
+    found: &Result<Node, ResponseError>,
+    version: i16,
+) -> FindCoordinatorResponse {
+    if version < 4 {
+        return single(found);
+    }
+    let coordinators = body.coordinator_keys.into_iter().map(|key| coordinator(key, found));
+    FindCoordinatorResponse::default().with_coordinators(coordinators.collect())
 }
 
 struct Node {
@@ -89,5 +95,23 @@ fn single(found: &Result<Node, ResponseError>) -> FindCoordinatorResponse {
             .with_port(-1)
             .with_error_code(error.code())
             .with_error_message(Some(StrBytes::from_static_str("unknown coordinator type"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode_reply;
+    use super::*;
+
+    #[test]
+    fn every_version_can_be_encoded() {
+        let node = Node { id: 1, host: StrBytes::from_static_str("h"), port: 9092 };
+        for found in [Ok(node), Err(ResponseError::InvalidRequest)] {
+            for version in API.versions.0..=API.versions.1 {
+                let body = FindCoordinatorRequest::default().with_coordinator_keys(vec![StrBytes::new()]);
+                let encoded = encode_reply(1, false, &respond(body, &found, version), version);
+                assert!(encoded.is_ok(), "version {version}");
+            }
+        }
     }
 }

@@ -82,6 +82,13 @@ mod tests {
     }
 
     #[test]
+    fn every_version_can_be_encoded() {
+        for version in API.versions.0..=API.versions.1 {
+            assert!(encode_reply(1, false, &table(), version).is_ok(), "version {version}");
+        }
+    }
+
+    #[test]
     fn software_names_as_kip_511() {
         let body = |name: &'static str| {
             ApiVersionsRequest::default()

@@ -103,3 +103,26 @@ fn respond_one(index: i32, result: Result<EpochEnd, ResponseError>) -> EpochEndO
         Err(error) => response.with_error_code(error.code()).with_leader_epoch(-1).with_end_offset(-1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::offset_for_leader_epoch_request::{
+        OffsetForLeaderPartition, OffsetForLeaderTopic,
+    };
+
+    use super::super::encode_reply;
+    use super::*;
+
+    #[test]
+    fn every_version_can_be_encoded() {
+        let topic =
+            OffsetForLeaderTopic::default().with_partitions(vec![OffsetForLeaderPartition::default(); 2]);
+        let body = OffsetForLeaderEpochRequest::default().with_topics(vec![topic]);
+        for version in API.versions.0..=API.versions.1 {
+            let end = EpochEnd { epoch: 3, end_offset: 4 };
+            let results = vec![Some(Ok(end)), Some(Err(ResponseError::FencedLeaderEpoch))];
+            let encoded = encode_reply(1, false, &respond(body.clone(), results), version);
+            assert!(encoded.is_ok(), "version {version}");
+        }
+    }
+}

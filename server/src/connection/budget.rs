@@ -31,7 +31,8 @@ impl RequestBudget {
     }
 
     /// Bytes held by all connections of the shard.
-    pub fn used_bytes(&self) -> usize {
+    #[cfg(test)]
+    fn used_bytes(&self) -> usize {
         self.used_bytes.get()
     }
 
@@ -71,11 +72,6 @@ impl Charge {
             self.budget.limit_bytes.saturating_mul(2)
         };
         used < limit || used == self.bytes
-    }
-
-    /// Bytes the connection holds.
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 }
 
