@@ -1,0 +1,94 @@
+//! DeleteTopics (key 20), versions 1 to 6: by name, and from version 6 on by id.
+//!
+//! A topic is gone when the answer leaves, whatever `timeout` says. Version 0 is not answered. With
+//! `delete.topic.enable=false` nothing is deleted: TOPIC_DELETION_DISABLED (INVALID_REQUEST before version 3).
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
+use kafka_protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use super::shape::{Shape, array, fixed, plain_array, string};
+use super::{Api, Reply, Request, RequestError};
+use crate::metadata::{self, TopicRef};
+use crate::shard::ServerShard;
+
+pub const API: Api = Api {
+    key: 20,
+    name: "DeleteTopics",
+    versions: (1, 6),
+    flexible: 4,
+    overlaps: false,
+    handle: |shard, request| Box::pin(handle(shard, request)),
+};
+
+const TOPIC: &Shape = &[string(), fixed(16)];
+const SHAPE: &Shape = &[array(TOPIC).since(6), plain_array(&string()).until(5), fixed(4)];
+
+async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
+    let asked: DeleteTopicsRequest = request.decode(SHAPE)?;
+    let named = asked.topic_names.into_iter().map(|name| DeleteTopicState::default().with_name(Some(name)));
+    let topics: Vec<DeleteTopicState> = asked.topics.into_iter().chain(named).collect();
+    let mut results = Vec::with_capacity(topics.len());
+    let mut seen = HashSet::new();
+    for topic in topics {
+        let first = seen.insert((topic.name.clone(), topic.topic_id));
+        results.push(match checked(&shard, &topic, first, request.version) {
+            Ok(wanted) => delete(&shard, topic, wanted).await,
+            Err((error, message)) => refused(topic, error, message),
+        });
+    }
+    request.reply(&DeleteTopicsResponse::default().with_responses(results))
+}
+
+/// What to delete, if the request makes sense.
+fn checked(
+    shard: &ServerShard,
+    topic: &DeleteTopicState,
+    first: bool,
+    version: i16,
+) -> Result<TopicRef, (ResponseError, &'static str)> {
+    if !shard.config.delete_topics {
+        let error =
+            if version < 3 { ResponseError::InvalidRequest } else { ResponseError::TopicDeletionDisabled };
+        return Err((error, "Topic deletion is disabled."));
+    }
+    if !first {
+        return Err((ResponseError::InvalidRequest, "Found multiple entries for this topic."));
+    }
+    match (&topic.name, topic.topic_id.is_nil()) {
+        (Some(name), true) => Ok(TopicRef::Name(name.to_string())),
+        (None, false) => Ok(TopicRef::Id(topic.topic_id)),
+        _ => Err((
+            ResponseError::InvalidRequest,
+            "Topic name and topic ID can not both be specified, nor both be missing.",
+        )),
+    }
+}
+
+async fn delete(shard: &ServerShard, topic: DeleteTopicState, wanted: TopicRef) -> DeletableTopicResult {
+    match metadata::delete_topic(shard, wanted).await {
+        Ok(deleted) => DeletableTopicResult::default()
+            .with_name(Some(TopicName(StrBytes::from_string(deleted.name.clone()))))
+            .with_topic_id(deleted.id)
+            .with_error_message(None),
+        Err(error) => DeletableTopicResult::default()
+            .with_name(topic.name)
+            .with_topic_id(topic.topic_id)
+            .with_error_code(error.code().code())
+            .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+    }
+}
+
+fn refused(topic: DeleteTopicState, error: ResponseError, message: &'static str) -> DeletableTopicResult {
+    DeletableTopicResult::default()
+        .with_name(topic.name)
+        .with_topic_id(Uuid::nil())
+        .with_error_code(error.code())
+        .with_error_message(Some(StrBytes::from_static_str(message)))
+}

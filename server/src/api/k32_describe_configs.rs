@@ -1,0 +1,137 @@
+//! DescribeConfigs (key 32), versions 1 to 4: the configuration of topics and of this broker.
+//!
+//! Sources and synonyms since version 1 (KIP-226), types and documentation since version 3 (KIP-569). An empty broker name
+//! asks for the cluster's dynamic defaults, of which there are none. Broker loggers are not in this version:
+//! INVALID_REQUEST. Version 0 is not answered.
+
+use std::rc::Rc;
+
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
+use kafka_protocol::messages::describe_configs_response::{
+    DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::shape::{Shape, array, fixed, plain_array, string};
+use super::{Api, Reply, Request, RequestError};
+use crate::config::{Described, Synonym, describe_broker, describe_topic};
+use crate::metadata::check_topic_name;
+use crate::shard::ServerShard;
+
+pub const API: Api = Api {
+    key: 32,
+    name: "DescribeConfigs",
+    versions: (1, 4),
+    flexible: 4,
+    overlaps: false,
+    handle: |shard, request| Box::pin(handle(shard, request)),
+};
+
+const RESOURCE: &Shape = &[fixed(1), string(), plain_array(&string())];
+const SHAPE: &Shape = &[array(RESOURCE), fixed(1), fixed(1).since(3)];
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+/// First version with types and documentation.
+const KINDS_FROM: i16 = 3;
+
+/// Why a resource cannot be described.
+type Refusal = (ResponseError, String);
+
+async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
+    let asked: DescribeConfigsRequest = request.decode(SHAPE)?;
+    let documented = asked.include_documentation && request.version >= KINDS_FROM;
+    let shown = Shown {
+        synonyms: asked.include_synonyms,
+        documentation: documented,
+        kinds: request.version >= KINDS_FROM,
+    };
+    let answer = |resource: &DescribeConfigsResource| result(resource, describe(&shard, resource), &shown);
+    let results = asked.resources.iter().map(answer).collect();
+    request.reply(&DescribeConfigsResponse::default().with_results(results))
+}
+
+/// What the client wants to see, and its version can carry.
+struct Shown {
+    synonyms: bool,
+    documentation: bool,
+    kinds: bool,
+}
+
+fn describe(shard: &ServerShard, resource: &DescribeConfigsResource) -> Result<Vec<Described>, Refusal> {
+    let name = resource.resource_name.as_str();
+    match resource.resource_type {
+        TOPIC => {
+            check_topic_name(name).map_err(|message| (ResponseError::InvalidTopicException, message))?;
+            match shard.metadata.image().topic(name) {
+                Some(topic) => Ok(describe_topic(&shard.config, &topic.config)),
+                None => Err((ResponseError::UnknownTopicOrPartition, String::new())),
+            }
+        }
+        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER => {
+            let id = shard.metadata.image().broker.id;
+            match name.parse() {
+                Ok(asked) if id == asked => Ok(describe_broker(&shard.config, id)),
+                Ok(asked) => {
+                    let asked: i32 = asked;
+                    Err((
+                        ResponseError::InvalidRequest,
+                        format!("Unexpected broker id, expected {id} or empty string, but received {asked}"),
+                    ))
+                }
+                Err(_not_a_number) => Err((
+                    ResponseError::InvalidRequest,
+                    format!("Broker id must be an integer, but it is: {name}"),
+                )),
+            }
+        }
+        other => Err((ResponseError::InvalidRequest, format!("Unsupported resource type: {other}"))),
+    }
+}
+
+fn result(
+    resource: &DescribeConfigsResource,
+    described: Result<Vec<Described>, Refusal>,
+    shown: &Shown,
+) -> DescribeConfigsResult {
+    let result = DescribeConfigsResult::default()
+        .with_resource_type(resource.resource_type)
+        .with_resource_name(resource.resource_name.clone());
+    match described {
+        Ok(keys) => {
+            let wanted = |key: &Described| match &resource.configuration_keys {
+                Some(names) => names.iter().any(|name| name.as_str() == key.name),
+                None => true,
+            };
+            let configs = keys.into_iter().filter(wanted).map(|key| entry(key, shown)).collect();
+            result.with_error_message(None).with_configs(configs)
+        }
+        Err((error, message)) => {
+            result.with_error_code(error.code()).with_error_message(Some(StrBytes::from_string(message)))
+        }
+    }
+}
+
+fn entry(key: Described, shown: &Shown) -> DescribeConfigsResourceResult {
+    let synonyms = if shown.synonyms { key.synonyms } else { Vec::new() };
+    let entry = DescribeConfigsResourceResult::default()
+        .with_name(StrBytes::from_string(key.name))
+        .with_value(key.value.map(StrBytes::from_string))
+        .with_read_only(key.read_only)
+        .with_config_source(key.source.code())
+        .with_is_sensitive(key.sensitive)
+        .with_synonyms(synonyms.into_iter().map(synonym).collect());
+    let documentation = key.documentation.filter(|_| shown.documentation);
+    let entry = entry.with_documentation(documentation.map(StrBytes::from_static_str));
+    if shown.kinds { entry.with_config_type(key.kind) } else { entry }
+}
+
+fn synonym(synonym: Synonym) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym::default()
+        .with_name(StrBytes::from_string(synonym.name))
+        .with_value(synonym.value.map(StrBytes::from_string))
+        .with_source(synonym.source.code())
+}

@@ -1,0 +1,226 @@
+//! The configuration as DescribeConfigs shows it: value, where it comes from, and its synonyms (KIP-226).
+//!
+//! Order and rules of synonyms follow `ConfigHelper` and `DynamicBrokerConfig.brokerConfigSynonyms` of Kafka 3.2.0, with
+//! one difference: nothing of a broker can be changed while it runs, so all its keys are read-only.
+
+use super::key::{Key, Kind};
+use super::resolve::all_keys;
+use super::topic_keys::TOPIC_KEYS;
+use super::{BrokerConfig, TopicConfig, broker_keys, unsupported_keys};
+
+/// Where a value comes from (`DescribeConfigsResponse.ConfigSource`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConfigSource {
+    Topic,
+    StaticBroker,
+    Default,
+}
+
+impl ConfigSource {
+    /// The number that stands for it on the wire.
+    pub const fn code(self) -> i8 {
+        match self {
+            ConfigSource::Topic => 1,
+            ConfigSource::StaticBroker => 4,
+            ConfigSource::Default => 5,
+        }
+    }
+}
+
+/// A value that is in force, or would be if those before it were not set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synonym {
+    pub name: String,
+    /// None for one that must not be shown.
+    pub value: Option<String>,
+    pub source: ConfigSource,
+}
+
+/// One key of a broker or topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    pub name: String,
+    /// None for null, and for one that must not be shown.
+    pub value: Option<String>,
+    pub source: ConfigSource,
+    pub read_only: bool,
+    pub sensitive: bool,
+    pub synonyms: Vec<Synonym>,
+    /// `ConfigType`; 0 for unknown.
+    pub kind: i8,
+    pub documentation: Option<&'static str>,
+}
+
+/// Every key of the broker, and what was set that is no key. `broker_id` is the one in force.
+pub fn describe_broker(config: &BrokerConfig, broker_id: i32) -> Vec<Described> {
+    let strangers = config
+        .properties
+        .iter()
+        .filter(|(name, _)| broker_keys::find(name).is_none() && unsupported_keys::find(name).is_none());
+    let known = all_keys().map(|key| describe_broker_key(config, key, broker_id));
+    known.chain(strangers.map(|(name, _)| stranger(name))).collect()
+}
+
+fn describe_broker_key(config: &BrokerConfig, key: &Key, broker_id: i32) -> Described {
+    let value = match key.name {
+        "broker.id" | "node.id" => Some(broker_id.to_string()),
+        name => {
+            config.properties.get(name).map(|text| canonical(key, text)).or(key.default.map(str::to_owned))
+        }
+    };
+    let synonyms = broker_synonyms(config, key.name);
+    Described {
+        name: key.name.to_owned(),
+        value: value.filter(|_| !key.is_sensitive()),
+        source: synonyms.first().map_or(ConfigSource::Default, |synonym| synonym.source),
+        read_only: true,
+        sensitive: key.is_sensitive(),
+        synonyms,
+        kind: key.kind.code(),
+        documentation: Some(key.doc),
+    }
+}
+
+/// A key that nobody knows may hold anything, so its value is not shown.
+fn stranger(name: &str) -> Described {
+    let synonym = Synonym { name: name.to_owned(), value: None, source: ConfigSource::StaticBroker };
+    Described {
+        name: name.to_owned(),
+        value: None,
+        source: ConfigSource::StaticBroker,
+        read_only: true,
+        sensitive: true,
+        synonyms: vec![synonym],
+        kind: 0,
+        documentation: None,
+    }
+}
+
+/// Every key of a topic.
+pub fn describe_topic(broker: &BrokerConfig, topic: &TopicConfig) -> Vec<Described> {
+    TOPIC_KEYS.iter().map(|key| describe_topic_key(broker, topic, key)).collect()
+}
+
+fn describe_topic_key(broker: &BrokerConfig, topic: &TopicConfig, key: &Key) -> Described {
+    let own = topic.overrides.get(key.name).map(|value| Synonym {
+        name: key.name.to_owned(),
+        value: Some(value.clone()),
+        source: ConfigSource::Topic,
+    });
+    let inherited = key.synonym.map(|name| broker_synonyms(broker, name)).unwrap_or_default();
+    let synonyms: Vec<_> = own.into_iter().chain(inherited).collect();
+    Described {
+        name: key.name.to_owned(),
+        value: topic.value(key),
+        source: synonyms.first().map_or(ConfigSource::Default, |synonym| synonym.source),
+        read_only: false,
+        sensitive: false,
+        synonyms,
+        kind: key.kind.code(),
+        documentation: Some(key.doc),
+    }
+}
+
+/// Keys that stand in for another one when it is not set, finest first.
+const COARSER: &[(&str, &[&str])] = &[
+    ("log.retention.ms", &["log.retention.minutes", "log.retention.hours"]),
+    ("log.roll.ms", &["log.roll.hours"]),
+    ("log.roll.jitter.ms", &["log.roll.jitter.hours"]),
+    ("log.flush.interval.ms", &["log.flush.scheduler.interval.ms"]),
+];
+
+/// What is set for `name` or a coarser key of the same meaning, then the defaults; from `name` itself on.
+fn broker_synonyms(config: &BrokerConfig, name: &str) -> Vec<Synonym> {
+    let coarser = COARSER.iter().find(|(finest, _)| *finest == name).map_or(&[][..], |(_, names)| names);
+    let keys: Vec<&Key> = std::iter::once(name)
+        .chain(coarser.iter().copied())
+        .filter_map(|name| broker_keys::find(name).or_else(|| unsupported_keys::find(name)))
+        .collect();
+    let set = keys.iter().filter_map(|key| {
+        let value = canonical(key, config.properties.get(key.name)?);
+        Some(synonym(key, value, ConfigSource::StaticBroker))
+    });
+    let defaults =
+        keys.iter().filter_map(|key| Some(synonym(key, key.default?.to_owned(), ConfigSource::Default)));
+    set.chain(defaults).skip_while(|synonym| synonym.name != name).collect()
+}
+
+fn synonym(key: &Key, value: String, source: ConfigSource) -> Synonym {
+    let value = (!key.is_sensitive()).then_some(value);
+    Synonym { name: key.name.to_owned(), value, source }
+}
+
+/// A value that was set, in its one spelling; it was valid when the server started.
+fn canonical(key: &Key, text: &str) -> String {
+    match key.kind {
+        Kind::Password => String::new(),
+        _ => key.parse(text).map_or_else(|_invalid| text.to_owned(), |value| value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::resolve;
+
+    fn config(settings: &[(&str, &str)]) -> BrokerConfig {
+        resolve(settings.iter().copied().collect(), 1).unwrap().0
+    }
+
+    fn find(described: Vec<Described>, name: &str) -> Described {
+        described.into_iter().find(|key| key.name == name).unwrap()
+    }
+
+    fn shown(described: &Described) -> Vec<(&str, &str, ConfigSource)> {
+        described
+            .synonyms
+            .iter()
+            .map(|s| (s.name.as_str(), s.value.as_deref().unwrap_or("(hidden)"), s.source))
+            .collect()
+    }
+
+    #[test]
+    fn a_topics_override_comes_before_the_brokers_values() {
+        let broker = config(&[("log.segment.bytes", "2000000")]);
+        let topic = broker.topic_defaults.with_overrides([("segment.bytes", "1048576")]).unwrap();
+        let key = find(describe_topic(&broker, &topic), "segment.bytes");
+        assert_eq!(key.value.as_deref(), Some("1048576"));
+        assert_eq!(key.source, ConfigSource::Topic);
+        assert_eq!(
+            shown(&key),
+            [
+                ("segment.bytes", "1048576", ConfigSource::Topic),
+                ("log.segment.bytes", "2000000", ConfigSource::StaticBroker),
+                ("log.segment.bytes", "1073741824", ConfigSource::Default),
+            ]
+        );
+    }
+
+    #[test]
+    fn coarser_keys_show_only_behind_the_finest_as_in_kafka() {
+        let coarse = config(&[("log.retention.hours", "1")]);
+        let key = find(describe_topic(&coarse, &coarse.topic_defaults), "retention.ms");
+        assert_eq!((key.value.as_deref(), key.source), (Some("3600000"), ConfigSource::Default));
+        assert!(key.synonyms.is_empty());
+        let fine = config(&[("log.retention.hours", "1"), ("log.retention.ms", "5")]);
+        let key = find(describe_topic(&fine, &fine.topic_defaults), "retention.ms");
+        assert_eq!(
+            shown(&key),
+            [
+                ("log.retention.ms", "5", ConfigSource::StaticBroker),
+                ("log.retention.hours", "1", ConfigSource::StaticBroker),
+                ("log.retention.hours", "168", ConfigSource::Default),
+            ]
+        );
+    }
+
+    #[test]
+    fn secrets_and_strangers_are_not_shown() {
+        let broker = config(&[("ssl.key.password", "hunter2"), ("my.key", "hunter2")]);
+        let described = describe_broker(&broker, 7);
+        assert!(!format!("{described:?}").contains("hunter2"));
+        assert!(find(described.clone(), "my.key").sensitive);
+        assert!(find(described.clone(), "ssl.key.password").sensitive);
+        assert_eq!(find(described, "broker.id").value.as_deref(), Some("7"));
+    }
+}

@@ -1,0 +1,101 @@
+//! `server.properties`: what may be set, what was set, and what it means here.
+//!
+//! ```text
+//! file + --override -> Properties -> checked against the key tables -> BrokerConfig (typed, immutable, in an Arc)
+//! CreateTopics' configs -> checked against the topic keys -> TopicConfig (overrides + the engine's LogOptions)
+//! ```
+//!
+//! Invariants: every key that is known stands in exactly one row of a table ([`broker_keys`], [`unsupported_keys`],
+//! [`topic_keys`]), which parsing, warnings and DescribeConfigs all read; a [`BrokerConfig`] exists only if every value
+//! was valid. Nothing here is read again while the server runs.
+
+mod broker_keys;
+mod describe;
+mod key;
+mod listener;
+mod properties;
+mod resolve;
+mod topic;
+mod topic_keys;
+mod unsupported_keys;
+mod value;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use describe::{ConfigSource, Described, Synonym, describe_broker, describe_topic};
+pub use key::{Check, Key, Kind};
+pub use listener::Listener;
+pub use properties::{Properties, PropertiesError};
+pub use resolve::{ConfigError, resolve};
+pub use topic::{InvalidTopicConfig, TopicConfig};
+
+/// The broker's configuration, resolved and valid.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// `broker.id`; None (-1) takes the one that the log directories hold, or a generated one.
+    pub broker_id: Option<i32>,
+    /// `broker.id.generation.enable`: whether an id may be generated.
+    pub broker_id_generation: bool,
+    /// `reserved.broker.max.id`: generated ids are above this.
+    pub reserved_broker_id_max: i32,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// `listeners` with their advertised addresses; at least one. A client's listener is an index into this.
+    pub listeners: Vec<Listener>,
+    /// The listener that `inter.broker.listener.name` (or `security.inter.broker.protocol`) names.
+    pub inter_broker_listener: usize,
+    /// `log.dirs`, or `log.dir`; at least one, none twice.
+    pub log_dirs: Vec<PathBuf>,
+    /// `num.shards`, or what follows from `num.io.threads` and the processors that are there; at least 1.
+    pub shards: u16,
+    /// `journal.bytes`: bound of one shard's journal in one directory.
+    pub journal_bytes: u64,
+    /// `cache.bytes`: bound of the engine's memory for tails and read-ahead, over all shards.
+    pub cache_bytes: u64,
+
+    /// `num.partitions`.
+    pub partitions_default: i32,
+    /// `default.replication.factor`.
+    pub replication_factor_default: i16,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
+    /// `delete.topic.enable`.
+    pub delete_topics: bool,
+
+    /// `socket.send.buffer.bytes`; None leaves it to the system (-1).
+    pub socket_send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`; None leaves it to the system (-1).
+    pub socket_receive_buffer_bytes: Option<usize>,
+    /// `socket.listen.backlog.size`.
+    pub socket_backlog: i32,
+    /// `socket.request.max.bytes`: a longer request closes its connection.
+    pub request_bytes_max: usize,
+    /// `max.connections`.
+    pub connections_max: usize,
+    /// `max.connections.per.ip`.
+    pub connections_per_ip_max: usize,
+    /// `max.connections.per.ip.overrides`, with host names resolved at start.
+    pub connections_per_ip_overrides: HashMap<IpAddr, usize>,
+    /// `max.connection.creation.rate`: new connections per second.
+    pub connection_rate_max: u32,
+    /// `connections.max.idle.ms`; None never closes an idle connection (a negative value).
+    pub connections_idle_max: Option<Duration>,
+    /// `queued.max.requests`: requests that are received and not answered yet, over all connections.
+    pub queued_requests_max: usize,
+    /// `queued.max.request.bytes`: bytes of such requests; None for no bound of its own.
+    pub queued_request_bytes_max: Option<u64>,
+    /// `fetch.max.bytes`: upper bound of what one Fetch answers.
+    pub fetch_bytes_max: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub fetch_sessions_max: usize,
+
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_interval: Duration,
+    /// What a topic without overrides gets.
+    pub topic_defaults: TopicConfig,
+    /// What was set in the file and on the command line.
+    pub properties: Properties,
+}

@@ -1,0 +1,196 @@
+//! How a request on any shard reaches the controller on shard 0, and how the controller reaches the logs on all shards.
+//!
+//! A change that was begun is finished, also when the client that asked for it goes away: it runs as a task of its own.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use thalweg_engine::id::{PartitionId, ShardId, TopicPartition};
+use thalweg_engine::log::LogOptions;
+use thalweg_engine::reactor::ShardGone;
+use thalweg_engine::reactor::sync::{Semaphore, SenderGone, oneshot};
+
+use super::controller::{ChangeError, Controller, DeletionError, Shards, TopicRef};
+use super::creation::{Creation, CreationError, TopicSpec};
+use super::image::{Partition, Topic};
+use super::source::EmbeddedLog;
+use crate::bounds::LOG_CREATIONS_MAX;
+use crate::shard::ServerShard;
+
+/// The shard that the controller and its log live on.
+pub const CONTROLLER_SHARD: ShardId = ShardId(0);
+
+type EmbeddedController = Controller<EmbeddedLog, MeshShards>;
+
+/// A shard's place for the controller: filled on [`CONTROLLER_SHARD`] before anybody can connect, empty elsewhere.
+#[derive(Default)]
+pub struct ControllerSlot(OnceCell<Rc<EmbeddedController>>);
+
+impl ControllerSlot {
+    pub(super) fn set(&self, controller: EmbeddedController) {
+        assert!(self.0.set(Rc::new(controller)).is_ok(), "a server starts its controller once");
+    }
+}
+
+/// Creates topics, or checks whether they could be (`validate_only`). One answer per spec, in their order.
+pub async fn create_topics(
+    shard: &ServerShard,
+    specs: Vec<TopicSpec>,
+    validate_only: bool,
+) -> Vec<Result<Creation, CreationError>> {
+    let count = specs.len();
+    let change =
+        on_controller(shard, move |controller| async move { controller.create(specs, validate_only).await });
+    match change.await {
+        Ok(answers) => answers,
+        Err(error) => vec![Err(error.into()); count],
+    }
+}
+
+/// Deletes a topic; when it returns, its directories have been renamed away durably.
+///
+/// # Errors
+/// [`DeletionError`].
+pub async fn delete_topic(shard: &ServerShard, topic: TopicRef) -> Result<Arc<Topic>, DeletionError> {
+    on_controller(shard, move |controller| async move { controller.delete(&topic).await }).await?
+}
+
+/// A producer id that nobody has had, nor will have.
+///
+/// # Errors
+/// [`ChangeError`] when a block of ids could not be made durable.
+pub async fn next_producer_id(shard: &ServerShard) -> Result<i64, ChangeError> {
+    on_controller(shard, |controller| async move { controller.next_producer_id().await }).await?
+}
+
+async fn on_controller<R, Fut>(
+    shard: &ServerShard,
+    change: impl FnOnce(Rc<EmbeddedController>) -> Fut + Send + 'static,
+) -> Result<R, ChangeError>
+where
+    R: Send + 'static,
+    Fut: Future<Output = R> + 'static,
+{
+    let run = move |there: Rc<ServerShard>| async move {
+        let controller = there.controller.0.get().map(Rc::clone).ok_or(ChangeError::Closing)?;
+        let (answer, answered) = oneshot();
+        let task = async move { answer.send(change(controller).await) };
+        there.io.spawn("metadata change", task).detach();
+        answered.await.map_err(|SenderGone| ChangeError::Closing)
+    };
+    match shard.mesh().call(CONTROLLER_SHARD, run).await {
+        Ok(outcome) => outcome,
+        Err(ShardGone) => Err(ChangeError::Closing),
+    }
+}
+
+/// The logs of all shards, reached through the mesh.
+pub(super) struct MeshShards {
+    shard: Rc<ServerShard>,
+}
+
+impl MeshShards {
+    pub(super) fn new(shard: &Rc<ServerShard>) -> MeshShards {
+        MeshShards { shard: Rc::clone(shard) }
+    }
+
+    /// The partitions of `topic` by the shard that they live on.
+    fn homes(&self, topic: &Topic) -> BTreeMap<ShardId, Vec<PartitionId>> {
+        let mut homes: BTreeMap<ShardId, Vec<PartitionId>> = BTreeMap::new();
+        for id in topic.partition_ids() {
+            homes.entry(self.shard.home(id)).or_default().push(id);
+        }
+        homes
+    }
+
+    /// Runs `work` on every home shard of `topic`, at the same time; what the shards return, in no order.
+    async fn everywhere<R, Fut>(
+        &self,
+        topic: &Topic,
+        work: impl Fn(Rc<ServerShard>, Vec<PartitionId>) -> Fut + Clone + Send + 'static,
+    ) -> Vec<R>
+    where
+        R: Send + 'static,
+        Fut: Future<Output = R> + 'static,
+    {
+        let mut calls = Vec::new();
+        for (home, ids) in self.homes(topic) {
+            let (mesh, work) = (self.shard.mesh().clone(), work.clone());
+            let call = async move { mesh.call(home, move |there| work(there, ids)).await };
+            calls.push(self.shard.io.spawn("logs of a topic", call));
+        }
+        let mut results = Vec::new();
+        for call in calls {
+            // A shard that has ended is a server that is ending.
+            results.extend(call.await.ok());
+        }
+        results
+    }
+}
+
+impl Shards for MeshShards {
+    async fn create(&self, topic: &Topic) -> Vec<Partition> {
+        let (name, options) = (topic.name.clone(), Arc::clone(&topic.config.log));
+        let created = self
+            .everywhere(topic, move |there, ids| create_here(there, name.clone(), ids, Arc::clone(&options)))
+            .await;
+        let mut partitions = topic.partitions.clone();
+        for (id, leader_epoch) in created.into_iter().flatten() {
+            if let Some(partition) =
+                usize::try_from(id.index).ok().and_then(|index| partitions.get_mut(index))
+            {
+                partition.leader_epoch = Some(leader_epoch);
+            }
+        }
+        partitions
+    }
+
+    async fn remove(&self, topic: &Topic) {
+        self.everywhere(topic, |there, ids| async move {
+            for id in ids {
+                if let Err(error) = there.storage.remove(id).await {
+                    tracing::error!(partition = %id, %error, "A deleted partition stays on disk until the next start");
+                }
+            }
+        })
+        .await;
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let halves = [self.shard.io.random(), self.shard.io.random()];
+        (u128::from(halves[0]) << 64 | u128::from(halves[1])).to_be_bytes()
+    }
+}
+
+/// Creates logs of this shard, several at a time. Returns those that are there, with their leader epochs.
+async fn create_here(
+    shard: Rc<ServerShard>,
+    topic: String,
+    ids: Vec<PartitionId>,
+    options: Arc<LogOptions>,
+) -> Vec<(PartitionId, i32)> {
+    let slots = Rc::new(Semaphore::new(LOG_CREATIONS_MAX));
+    let create = |id: PartitionId| {
+        let (storage, options, slots) = (Rc::clone(&shard.storage), Arc::clone(&options), Rc::clone(&slots));
+        let name = TopicPartition { topic: topic.clone(), partition: id.index };
+        shard.io.spawn("create a log", async move {
+            let _slot = slots.acquire(1).await;
+            match storage.create(&name, id, options).await {
+                Ok(log) => Some((id, log.leader_epoch())),
+                Err(error) => {
+                    tracing::error!(partition = %name, %error, "No log could be created: the partition has no leader");
+                    None
+                }
+            }
+        })
+    };
+    let tasks: Vec<_> = ids.into_iter().map(create).collect();
+    let mut created = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        created.extend(task.await);
+    }
+    created
+}

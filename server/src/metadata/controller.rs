@@ -1,0 +1,428 @@
+//! Makes changes: one at a time, durable before anybody sees them.
+//!
+//! ```text
+//! create: check against the image -> records durable in the source -> logs on their home shards -> image -> answer
+//! delete: record durable in the source -> image -> logs removed -> answer
+//! ids:    record of a block durable in the source -> ids of the block, one by one
+//! ```
+//!
+//! So a topic that an image shows has been durable before its first produce, a log is unlinked only after its topic's
+//! removal is durable, and no producer id is handed out twice, whatever crashes. Lives on shard 0. What it reaches is
+//! behind [`Source`] and [`Shards`]; it knows neither files nor threads.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use kafka_protocol::error::ResponseError;
+use thalweg_engine::format::metadata_record::{MetadataRecord, ProducerIdsRecord, RemoveTopicRecord};
+use thalweg_engine::format::topic_id;
+use thalweg_engine::reactor::sync::Semaphore;
+use uuid::Uuid;
+
+use super::Metadata;
+use super::creation::{self, Creation, CreationError, CreationFault, TopicSpec};
+use super::image::{MetadataImage, Partition, Topic};
+use crate::bounds::{PARTITIONS_PER_CREATION_MAX, PRODUCER_ID_BLOCK};
+use crate::config::BrokerConfig;
+
+/// Where changes become durable.
+pub(super) trait Source {
+    /// All of `records`, or none of them, on stable storage when it returns.
+    async fn append(&self, records: Vec<MetadataRecord>) -> Result<(), ChangeError>;
+}
+
+/// The partitions' logs, wherever they are.
+pub(super) trait Shards {
+    /// Creates the log of every partition of `topic`. A log that cannot be created leaves its partition without a
+    /// leader, and a line that says why.
+    async fn create(&self, topic: &Topic) -> Vec<Partition>;
+    /// Removes the logs of `topic`; what cannot be removed is said in a line, and removed at the next start.
+    async fn remove(&self, topic: &Topic);
+    /// Random bytes.
+    fn random(&self) -> [u8; 16];
+}
+
+/// Why nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The metadata log cannot take the change.
+    #[error("the metadata log cannot be written: {0}")]
+    Storage(String),
+    #[error("the server is shutting down")]
+    Closing,
+}
+
+impl ChangeError {
+    /// Kafka's code.
+    pub fn code(&self) -> ResponseError {
+        match self {
+            ChangeError::Storage(_) => ResponseError::KafkaStorageError,
+            ChangeError::Closing => ResponseError::NotController,
+        }
+    }
+}
+
+impl From<ChangeError> for CreationError {
+    fn from(error: ChangeError) -> CreationError {
+        let fault = match error {
+            ChangeError::Storage(_) => CreationFault::Storage,
+            ChangeError::Closing => CreationFault::Closing,
+        };
+        CreationError::new(fault, error.to_string())
+    }
+}
+
+/// A topic, as a client names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TopicRef {
+    Name(String),
+    Id(Uuid),
+}
+
+/// Why a topic was not deleted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeletionError {
+    #[error("This server does not host this topic-partition.")]
+    UnknownName,
+    #[error("This server does not host this topic ID.")]
+    UnknownId,
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+}
+
+impl DeletionError {
+    /// Kafka's code.
+    pub fn code(&self) -> ResponseError {
+        match self {
+            DeletionError::UnknownName => ResponseError::UnknownTopicOrPartition,
+            DeletionError::UnknownId => ResponseError::UnknownTopicId,
+            DeletionError::Change(error) => error.code(),
+        }
+    }
+}
+
+/// See the module.
+pub struct Controller<S, H> {
+    source: S,
+    shards: H,
+    metadata: Arc<Metadata>,
+    config: Arc<BrokerConfig>,
+    /// Held by the change that is being made.
+    turn: Semaphore,
+    /// Ids of the durable block that are left: first, and behind the last.
+    producer_ids: Cell<(i64, i64)>,
+}
+
+impl<S: Source, H: Shards> Controller<S, H> {
+    pub(super) fn new(
+        source: S,
+        shards: H,
+        metadata: Arc<Metadata>,
+        config: Arc<BrokerConfig>,
+    ) -> Controller<S, H> {
+        Controller {
+            source,
+            shards,
+            metadata,
+            config,
+            turn: Semaphore::new(1),
+            producer_ids: Cell::new((0, 0)),
+        }
+    }
+
+    /// Creates the topics of `specs`, all of those that are valid as one durable change; or only says what would be.
+    pub(super) async fn create(
+        &self,
+        specs: Vec<TopicSpec>,
+        validate_only: bool,
+    ) -> Vec<Result<Creation, CreationError>> {
+        let _turn = self.turn.acquire(1).await;
+        let image = self.metadata.snapshot();
+        let planned = self.plan(&specs, &image);
+        if validate_only {
+            return planned.into_iter().map(|plan| plan.map(|topic| created(&topic, Uuid::nil()))).collect();
+        }
+        let records: Vec<_> =
+            planned.iter().flatten().flat_map(|topic| creation::records(topic, image.broker.id)).collect();
+        if !records.is_empty()
+            && let Err(error) = self.source.append(records).await
+        {
+            tracing::error!(%error, "no topic was created");
+            return planned.into_iter().map(|plan| plan.and_then(|_| Err(error.clone().into()))).collect();
+        }
+        self.realise(planned, &image).await
+    }
+
+    /// The topics that `specs` describe: each is checked as if those before it existed.
+    fn plan(&self, specs: &[TopicSpec], image: &MetadataImage) -> Vec<Result<Topic, CreationError>> {
+        let mut imagined = image.clone();
+        let mut partitions = 0;
+        let plan = |spec: &TopicSpec| {
+            let topic = creation::plan(spec, self.new_topic_id(&imagined), &imagined, &self.config)?;
+            partitions += topic.partitions.len();
+            if partitions > PARTITIONS_PER_CREATION_MAX {
+                let message = "Excessively large number of partitions per request.";
+                return Err(CreationError::new(CreationFault::Policy, message));
+            }
+            imagined.insert(Arc::new(topic.clone()));
+            Ok(topic)
+        };
+        specs.iter().map(plan).collect()
+    }
+
+    /// Creates the logs of topics that are durable, and shows them.
+    async fn realise(
+        &self,
+        planned: Vec<Result<Topic, CreationError>>,
+        image: &MetadataImage,
+    ) -> Vec<Result<Creation, CreationError>> {
+        let mut next = image.clone();
+        let mut answers = Vec::with_capacity(planned.len());
+        for plan in planned {
+            let topic = match plan {
+                Ok(topic) => Topic { partitions: self.shards.create(&topic).await, ..topic },
+                Err(error) => {
+                    answers.push(Err(error));
+                    continue;
+                }
+            };
+            tracing::info!(
+                topic = topic.name,
+                id = topic_id::format(topic.id),
+                partitions = topic.partitions.len(),
+                "Created topic"
+            );
+            answers.push(Ok(created(&topic, topic.id)));
+            next.insert(Arc::new(topic));
+        }
+        self.metadata.publish(next);
+        answers
+    }
+
+    /// Deletes one topic.
+    pub(super) async fn delete(&self, topic: &TopicRef) -> Result<Arc<Topic>, DeletionError> {
+        let _turn = self.turn.acquire(1).await;
+        let image = self.metadata.snapshot();
+        let topic = match topic {
+            TopicRef::Name(name) => image.topic(name).ok_or(DeletionError::UnknownName)?,
+            TopicRef::Id(id) => image.topic_by_id(*id).ok_or(DeletionError::UnknownId)?,
+        };
+        self.source.append(vec![RemoveTopicRecord { topic_id: topic.id }.into()]).await?;
+        let mut next = (*image).clone();
+        next.remove(topic.id);
+        self.metadata.publish(next);
+        self.shards.remove(topic).await;
+        tracing::info!(topic = topic.name, id = topic_id::format(topic.id), "Deleted topic");
+        Ok(Arc::clone(topic))
+    }
+
+    /// A producer id that nobody has had.
+    pub(super) async fn next_producer_id(&self) -> Result<i64, ChangeError> {
+        if let Some(id) = self.take_producer_id() {
+            return Ok(id);
+        }
+        let _turn = self.turn.acquire(1).await;
+        // Whoever had the turn before may have fetched a block.
+        if let Some(id) = self.take_producer_id() {
+            return Ok(id);
+        }
+        let image = self.metadata.snapshot();
+        let (first, next) = (image.next_producer_id, image.next_producer_id + PRODUCER_ID_BLOCK);
+        let block = ProducerIdsRecord { broker_id: image.broker.id, broker_epoch: 0, next_producer_id: next };
+        self.source.append(vec![block.into()]).await?;
+        let mut taken = (*image).clone();
+        taken.next_producer_id = next;
+        self.metadata.publish(taken);
+        self.producer_ids.set((first + 1, next));
+        Ok(first)
+    }
+
+    fn take_producer_id(&self) -> Option<i64> {
+        let (next, end) = self.producer_ids.get();
+        (next < end).then(|| {
+            self.producer_ids.set((next + 1, end));
+            next
+        })
+    }
+
+    fn new_topic_id(&self, image: &MetadataImage) -> Uuid {
+        loop {
+            match topic_id::from_random(self.shards.random()) {
+                Some(id) if image.topic_by_id(id).is_none() => return id,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn created(topic: &Topic, id: Uuid) -> Creation {
+    Creation { id, partitions: topic.partitions.len(), config: Arc::clone(&topic.config) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::rc::Rc;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::metadata::image::BrokerInfo;
+
+    /// What happened, in order.
+    type Story = Rc<RefCell<Vec<String>>>;
+
+    struct FakeSource {
+        story: Story,
+        metadata: Arc<Metadata>,
+        fails: Cell<bool>,
+        /// Appends wait while this is taken.
+        gate: Semaphore,
+    }
+
+    impl Source for FakeSource {
+        async fn append(&self, records: Vec<MetadataRecord>) -> Result<(), ChangeError> {
+            let _open = self.gate.acquire(1).await;
+            if self.fails.get() {
+                return Err(ChangeError::Storage("disk gone".into()));
+            }
+            let seen = self.metadata.image().topics().count();
+            self.story.borrow_mut().push(format!("durable {} ({seen} shown)", records.len()));
+            Ok(())
+        }
+    }
+
+    struct FakeShards {
+        story: Story,
+        metadata: Arc<Metadata>,
+        random: Cell<u8>,
+    }
+
+    impl Shards for FakeShards {
+        async fn create(&self, topic: &Topic) -> Vec<Partition> {
+            let shown = self.metadata.image().topic(&topic.name).is_some();
+            self.story.borrow_mut().push(format!("logs of {} (shown: {shown})", topic.name));
+            vec![Partition { leader_epoch: Some(0) }; topic.partitions.len()]
+        }
+
+        async fn remove(&self, topic: &Topic) {
+            let shown = self.metadata.image().topic(&topic.name).is_some();
+            self.story.borrow_mut().push(format!("remove {} (shown: {shown})", topic.name));
+        }
+
+        fn random(&self) -> [u8; 16] {
+            self.random.set(self.random.get() + 1);
+            [self.random.get(); 16]
+        }
+    }
+
+    fn controller() -> (Rc<Controller<FakeSource, FakeShards>>, Arc<Metadata>, Story) {
+        let broker = BrokerInfo { id: 1, cluster_id: "c".into(), rack: None, endpoints: Vec::new() };
+        let metadata = Arc::new(Metadata::new(MetadataImage::new(broker)));
+        let story = Story::default();
+        let config = crate::config::resolve(crate::config::Properties::default(), 1).unwrap().0;
+        let source = FakeSource {
+            story: Rc::clone(&story),
+            metadata: Arc::clone(&metadata),
+            fails: Cell::new(false),
+            gate: Semaphore::new(1),
+        };
+        let shards =
+            FakeShards { story: Rc::clone(&story), metadata: Arc::clone(&metadata), random: Cell::new(0) };
+        let controller = Controller::new(source, shards, Arc::clone(&metadata), Arc::new(config));
+        (Rc::new(controller), metadata, story)
+    }
+
+    fn spec(name: &str) -> TopicSpec {
+        TopicSpec::with_defaults(name.to_owned())
+    }
+
+    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn now<F: Future>(future: F) -> F::Output {
+        match poll(pin!(future)) {
+            Poll::Ready(output) => output,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+
+    #[test]
+    fn a_topic_is_durable_before_its_logs_and_its_logs_are_there_before_it_shows() {
+        let (controller, metadata, story) = controller();
+        let answers = now(controller.create(vec![spec("a"), spec("b"), spec("a")], false));
+        assert_eq!(
+            *story.borrow(),
+            ["durable 4 (0 shown)", "logs of a (shown: false)", "logs of b (shown: false)"]
+        );
+        assert!(answers[0].is_ok() && answers[1].is_ok());
+        assert_eq!(answers[2].as_ref().unwrap_err().fault, CreationFault::Exists);
+        let image = metadata.image();
+        assert_eq!(image.topic("a").unwrap().partitions, [Partition { leader_epoch: Some(0) }]);
+        assert_eq!(image.topic_by_id(answers[1].as_ref().unwrap().id).unwrap().name, "b");
+    }
+
+    #[test]
+    fn a_removal_is_durable_and_shown_before_the_logs_go() {
+        let (controller, metadata, story) = controller();
+        let created = now(controller.create(vec![spec("a")], false));
+        story.borrow_mut().clear();
+        now(controller.delete(&TopicRef::Id(created[0].as_ref().unwrap().id))).unwrap();
+        assert_eq!(*story.borrow(), ["durable 1 (1 shown)", "remove a (shown: false)"]);
+        assert!(metadata.image().topic("a").is_none());
+        assert_eq!(
+            now(controller.delete(&TopicRef::Name("a".into()))).unwrap_err(),
+            DeletionError::UnknownName
+        );
+        assert_eq!(now(controller.delete(&TopicRef::Id(Uuid::nil()))).unwrap_err(), DeletionError::UnknownId);
+    }
+
+    #[test]
+    fn what_is_not_durable_is_not_shown() {
+        let (controller, metadata, story) = controller();
+        controller.source.fails.set(true);
+        let answers = now(controller.create(vec![spec("a")], false));
+        assert_eq!(answers[0].as_ref().unwrap_err().fault, CreationFault::Storage);
+        assert!(now(controller.next_producer_id()).is_err());
+        assert!(story.borrow().is_empty());
+        assert_eq!((metadata.image().topics().count(), metadata.image().next_producer_id), (0, 0));
+    }
+
+    #[test]
+    fn validation_alone_changes_nothing() {
+        let (controller, metadata, story) = controller();
+        let answers = now(controller.create(vec![spec("a"), spec("..")], true));
+        assert!(answers[0].as_ref().unwrap().id.is_nil());
+        assert_eq!(answers[1].as_ref().unwrap_err().fault, CreationFault::Name);
+        assert!(story.borrow().is_empty());
+        assert_eq!(metadata.image().topics().count(), 0);
+    }
+
+    #[test]
+    fn changes_are_made_one_at_a_time_each_upon_the_one_before() {
+        let (controller, metadata, story) = controller();
+        let closed = controller.source.gate.try_acquire(1).unwrap();
+        let mut first = pin!(controller.create(vec![spec("a")], false));
+        let mut second = pin!(controller.create(vec![spec("a"), spec("b")], false));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        assert!(story.borrow().is_empty());
+        drop(closed);
+        let Poll::Ready(first) = poll(first.as_mut()) else { panic!("the first has its turn") };
+        assert!(first[0].is_ok());
+        let Poll::Ready(second) = poll(second.as_mut()) else { panic!("then the second") };
+        assert_eq!(second[0].as_ref().unwrap_err().fault, CreationFault::Exists);
+        assert!(second[1].is_ok());
+        assert_eq!(metadata.image().topics().count(), 2);
+    }
+
+    #[test]
+    fn producer_ids_come_from_durable_blocks_and_never_twice() {
+        let (controller, metadata, story) = controller();
+        let ids: Vec<i64> = (0..1500).map(|_| now(controller.next_producer_id()).unwrap()).collect();
+        assert_eq!(ids, (0..1500).collect::<Vec<_>>());
+        assert_eq!(story.borrow().len(), 2, "two blocks");
+        assert_eq!(metadata.image().next_producer_id, 2 * PRODUCER_ID_BLOCK);
+    }
+}
