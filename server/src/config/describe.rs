@@ -57,8 +57,13 @@ pub fn describe_broker(config: &BrokerConfig, broker_id: i32) -> Vec<Described> 
         .properties
         .iter()
         .filter(|(name, _)| broker_keys::find(name).is_none() && unsupported_keys::find(name).is_none());
-    let known = all_keys().map(|key| describe_broker_key(config, key, broker_id));
+    let known = all_keys().filter(|key| !is_hidden(key)).map(|key| describe_broker_key(config, key, broker_id));
     known.chain(strangers.map(|(name, _)| stranger(name))).collect()
+}
+
+/// Keys that Kafka 3.2.0 reads and does not show: of unfinished tiered storage, and for its own tests.
+fn is_hidden(key: &Key) -> bool {
+    key.name.starts_with("remote.log.") || key.name == "metadata.log.segment.min.bytes"
 }
 
 fn describe_broker_key(config: &BrokerConfig, key: &Key, broker_id: i32) -> Described {
