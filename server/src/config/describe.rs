@@ -57,7 +57,8 @@ pub fn describe_broker(config: &BrokerConfig, broker_id: i32) -> Vec<Described> 
         .properties
         .iter()
         .filter(|(name, _)| broker_keys::find(name).is_none() && unsupported_keys::find(name).is_none());
-    let known = all_keys().filter(|key| !is_hidden(key)).map(|key| describe_broker_key(config, key, broker_id));
+    let known =
+        all_keys().filter(|key| !is_hidden(key)).map(|key| describe_broker_key(config, key, broker_id));
     known.chain(strangers.map(|(name, _)| stranger(name))).collect()
 }
 
