@@ -3,7 +3,7 @@
 //! Owned by one shard; other shards reach it by message.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use crate::checkpoint::{self, Checkpoint, PartitionCheckpoint};
 use crate::error::{IoFailure, StorageError};
 use crate::format::partition_metadata;
 use crate::id::{PartitionId, ShardId, TopicPartition};
+use crate::io::release_recycled;
 use crate::journal::{JournalFileId, Lane};
-use crate::log::{ColdCache, Goal, Log, LogOptions, LogSeed};
+use crate::log::{ColdCache, Goal, Log, LogOptions, LogSeed, TailCache};
 use crate::reactor::Io;
 use crate::runtime::CleanPartition;
 use crate::volume::{Volume, VolumeSeed, replace_file};
@@ -46,9 +47,7 @@ pub struct Storage {
     volumes: Vec<Rc<Volume>>,
     cold: Rc<ColdCache>,
     logs: RefCell<HashMap<PartitionId, Rc<Log>>>,
-    tail_bytes_max: usize,
-    /// Round-robin over the logs for trimming the tail cache.
-    trim_order: RefCell<VecDeque<PartitionId>>,
+    tails: Rc<TailCache>,
     closing: Cell<bool>,
     /// `shutdown` went through.
     clean: Cell<bool>,
@@ -73,8 +72,7 @@ impl Storage {
             volumes,
             cold,
             logs: RefCell::default(),
-            tail_bytes_max: seed.cache_bytes / 2,
-            trim_order: RefCell::default(),
+            tails: TailCache::new(seed.cache_bytes / 2),
             closing: Cell::new(false),
             clean: Cell::new(false),
         });
@@ -91,9 +89,8 @@ impl Storage {
             tracing::error!("{} lies in no log directory of this server", seed.directory.display());
             return;
         };
-        let log =
-            Log::open(seed, Rc::clone(volume), Rc::clone(&self.cold), Arc::clone(options), self.leader_epoch);
-        self.trim_order.borrow_mut().push_back(log.id());
+        let (cold, tails) = (Rc::clone(&self.cold), Rc::clone(&self.tails));
+        let log = Log::open(seed, Rc::clone(volume), cold, tails, Arc::clone(options), self.leader_epoch);
         self.logs.borrow_mut().insert(log.id(), log);
     }
 
@@ -177,7 +174,6 @@ impl Storage {
     /// When its directory cannot be renamed.
     pub async fn remove(&self, id: PartitionId) -> Result<(), StorageError> {
         let Some(log) = self.logs.borrow_mut().remove(&id) else { return Ok(()) };
-        self.trim_order.borrow_mut().retain(|held| *held != id);
         Ok(log.remove().await?)
     }
 
@@ -273,27 +269,15 @@ impl Storage {
         }
     }
 
-    /// Drops chunks nobody needs: idle ones, and the oldest while the tail cache is over its bound.
+    /// Drops idle chunks, and asks for a checkpoint where a journal fills up.
     fn trim(&self) {
-        let logs: Vec<Rc<Log>> = self.logs.borrow().values().cloned().collect();
-        let mut held = 0;
-        for log in &logs {
+        for log in self.logs.borrow().values() {
             if log.has_tail() {
-                log.trim_tail(true);
-                held += log.tail_bytes();
+                log.drop_idle_chunks();
             }
         }
-        let mut idle_rounds = 0;
-        while held > self.tail_bytes_max && idle_rounds <= logs.len() {
-            let next = {
-                let mut order = self.trim_order.borrow_mut();
-                let turn = usize::from(!order.is_empty());
-                order.rotate_left(turn);
-                order.front().copied()
-            };
-            let freed = next.and_then(|id| self.log(id)).map_or(0, |log| log.trim_tail(false));
-            held -= freed.min(held);
-            idle_rounds = if freed > 0 { 0 } else { idle_rounds + 1 };
+        if self.tails.memory_bytes() == 0 {
+            release_recycled();
         }
         for volume in &self.volumes {
             if volume.is_pressed() {

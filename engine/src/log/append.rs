@@ -7,9 +7,9 @@ use bytes::Bytes;
 use thalweg_protocol::batch::{BatchView, stamp, stamp_log_append_time};
 
 use super::producer::{ProducedBatch, ProducerClaim, Verdict};
-use super::tail::Mark;
+use super::tail::{Chunk, Mark};
 use super::{Durability, Log, LogOptions, LogState, TimestampType};
-use crate::bounds::BATCH_BYTES_MAX;
+use crate::bounds::{BATCH_BYTES_MAX, UNCOMMITTED_BYTES_MAX};
 use crate::error::{AppendError, Rejection};
 use crate::io::PAGE_BYTES;
 use crate::journal::{CommitTicket, Journal, Lane};
@@ -51,9 +51,15 @@ impl Log {
         self.check_appendable()?;
         self.check_size(&batch)?;
         self.volume.check_writable()?;
-        let _admitted = self.volume.admission.acquire(batch.len()).await;
+        let turn = match self.placing.try_acquire(1) {
+            Some(turn) => turn,
+            None => self.placing.acquire(1).await,
+        };
+        let _admitted = self.volume.admission.acquire(batch.len().min(UNCOMMITTED_BYTES_MAX)).await;
         self.prepare_tail().await?;
-        match self.place(&batch)? {
+        let placed = self.place(&batch)?;
+        drop(turn);
+        match placed {
             Placed::New { ticket: None, appended } => Ok(appended),
             Placed::New { ticket: Some(ticket), appended } => {
                 ticket.done().await?;
@@ -137,7 +143,9 @@ impl Log {
         };
         drop(guard);
         if rolled {
+            self.tails.sealed(self);
             self.enqueue();
+            self.tails.reclaim();
         }
         Ok(Placed::New { ticket, appended })
     }
@@ -145,7 +153,7 @@ impl Log {
     /// Lanes commit independently: a log changes over only when the other one holds nothing of it that is needed.
     fn choose_journal(&self, state: &mut LogState) -> Rc<Journal> {
         let wanted = if effective(&state.options) == Durability::Disk { Lane::Durable } else { Lane::Cached };
-        if state.lane != wanted && state.tail.sequence_from(state.synced.offset).is_none() {
+        if state.lane != wanted && state.first_needed_sequence().is_none() {
             state.lane = wanted;
         }
         let journal = self.volume.journal(state.lane);
@@ -199,16 +207,14 @@ impl Log {
             now,
             state.end,
         );
+        self.tails.opened(state.tail.chunks().back().map_or(0, Chunk::capacity));
         had_chunks
     }
 
     /// Reads the last partial page of the log when the next chunk will need it and memory does not have it.
     pub(super) async fn prepare_tail(self: &Rc<Self>) -> Result<(), AppendError> {
         while self.needs_carry() {
-            let _one = self.carry_loading.acquire(1).await;
-            if self.needs_carry() {
-                self.load_carry().await?;
-            }
+            self.load_carry().await?;
         }
         Ok(())
     }

@@ -32,7 +32,8 @@ pub(crate) enum Goal {
 /// One write of a chunk.
 struct Write {
     segment: i64,
-    /// Identifies the chunk within the tail.
+    /// Identifies the chunk within the tail: two may start at the same page.
+    first_offset: i64,
     file_start: u64,
     /// Region byte that the write starts at: a page boundary.
     from: usize,
@@ -52,6 +53,9 @@ impl Log {
     pub(crate) async fn materialise(self: &Rc<Self>, goal: Goal) -> Result<(), IoFailure> {
         let _one = self.materialising.acquire(1).await;
         self.queued.set(false);
+        if self.is_removed() {
+            return Ok(());
+        }
         loop {
             let next = self.next_write(goal);
             let Some(write) = next else { break };
@@ -145,8 +149,7 @@ impl Log {
     fn note_written(&self, write: &Write) {
         let mut state = self.state.borrow_mut();
         self.volume.room.written(write.fresh_bytes);
-        let is_it =
-            |chunk: &&mut Chunk| chunk.segment == write.segment && chunk.file_start == write.file_start;
+        let is_it = |chunk: &&mut Chunk| chunk.first_offset() == write.first_offset;
         let Some(chunk) = state.tail.chunks_mut().iter_mut().find(is_it) else { return };
         chunk.written = chunk.written.max(write.to);
         let (byte, offset) = chunk.boundary_at(chunk.written);
@@ -243,6 +246,9 @@ impl Log {
             let state = self.state.borrow();
             (state.written, state.unsynced.clone(), state.names_changed)
         };
+        if self.is_removed() {
+            return Ok(written);
+        }
         for segment in segments {
             let path = FileKind::Log.path(&self.directory, segment);
             let file = self.volume.files.open(&path).await?;
@@ -266,6 +272,7 @@ impl Log {
         let mut state = self.state.borrow_mut();
         if position.offset > state.synced.offset {
             state.synced = position;
+            state.retired.retain(|retired| retired.end_offset > position.offset);
         }
     }
 
@@ -309,34 +316,24 @@ impl Log {
         state.synced.offset < state.committed
     }
 
-    /// Drops chunks from memory that are in the segment file. `idle_only`: just those that nobody touched for long.
-    pub(crate) fn trim_tail(&self, idle_only: bool) -> usize {
+    /// Drops chunks that nobody touched for long, the open one too: an idle log keeps no memory.
+    pub(crate) fn drop_idle_chunks(&self) {
         let now = self.volume.io().now();
         let mut state = self.state.borrow_mut();
-        let before = state.tail.memory_bytes();
         loop {
-            let synced = state.synced.offset;
-            let committed = state.committed;
-            let written = state.written.offset;
-            let Some(chunk) = state.tail.chunks().front() else { break };
-            let idle = now.since(chunk.touched).as_millis() >= u128::from(CHUNK_IDLE_MS);
-            // A chunk stays while a commit in it may be needed (it knows the sequence), and the open one while used.
-            let droppable = chunk.end_offset <= synced.min(written)
-                && (chunk.sealed || (idle && chunk.end_offset <= committed));
-            if !droppable || (idle_only && !idle) || (!idle_only && !chunk.sealed) {
-                break;
-            }
-            state.tail.chunks_mut().pop_front();
-            if !idle_only {
-                break;
+            let (synced, end) = (state.synced.offset, state.end);
+            let idle = |chunk: &Chunk| now.since(chunk.touched).as_millis() >= u128::from(CHUNK_IDLE_MS);
+            let droppable = |chunk: &Chunk| idle(chunk) && chunk.end_offset <= synced && (chunk.sealed || synced == end);
+            if !state.tail.chunks().front().is_some_and(droppable) || !self.drop_front(&mut state) {
+                return;
             }
         }
-        before - state.tail.memory_bytes()
     }
 
     /// Reads the bytes of the last page before the end, for the next chunk to carry.
     pub(super) async fn load_carry(self: &Rc<Self>) -> Result<(), AppendError> {
         let _one = self.materialising.acquire(1).await;
+        self.check_appendable()?;
         let (at, segment) = {
             let state = self.state.borrow();
             let active = state.active();
@@ -378,6 +375,7 @@ fn plan(chunk: &Chunk, committed: i64, goal: Goal) -> Option<Write> {
     let fresh = to.saturating_sub(chunk.written.max(chunk.carry));
     Some(Write {
         segment: chunk.segment,
+        first_offset: chunk.first_offset(),
         file_start: chunk.file_start,
         from,
         to,

@@ -21,10 +21,11 @@ mod replay;
 mod retention;
 mod segment;
 mod tail;
+mod tail_cache;
 mod unpack;
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub use producer::{ProducedBatch, ProducerEntry, Producers};
 pub use read::{LogSlice, ReadRequest};
 pub(crate) use remove::purge;
 pub(crate) use replay::Replayed;
+pub use tail_cache::TailCache;
 pub use segment::{FileKind, Index, Phase, Segment};
 
 use crate::error::{AppendError, Corruption, ReadError};
@@ -90,6 +92,13 @@ pub struct LogSeed {
     pub corruption: Option<Corruption>,
 }
 
+/// What is left of a chunk that is on disk and not yet synced.
+#[derive(Clone, Copy, Debug)]
+struct Retired {
+    end_offset: i64,
+    first_sequence: u64,
+}
+
 /// Whether the log takes part.
 #[derive(Clone, Debug)]
 enum Status {
@@ -117,6 +126,8 @@ pub(crate) struct LogState {
     written: LogPosition,
     /// Up to here everything survives power loss without the journal.
     synced: LogPosition,
+    /// Chunks that left memory before what they hold was synced: the end of each, and the first commit it needs.
+    retired: VecDeque<Retired>,
     /// Segments written to since they were last synced.
     unsynced: BTreeSet<i64>,
     /// A segment file was created or removed since the directory was last synced.
@@ -133,6 +144,7 @@ pub struct Log {
     directory: PathBuf,
     volume: Rc<Volume>,
     cold: Rc<ColdCache>,
+    tails: Rc<TailCache>,
     leader_epoch: i32,
     state: RefCell<LogState>,
     /// Something was committed, or the status changed.
@@ -141,7 +153,8 @@ pub struct Log {
     materialising: Semaphore,
     /// Whether the log waits in its volume's backlog.
     queued: Cell<bool>,
-    carry_loading: Semaphore,
+    /// One append at a time is between its turn and its offsets, so that a later one cannot overtake it.
+    placing: Semaphore,
     /// The active segment's index files are whole up to where it was opened.
     indexed: Cell<bool>,
     /// Names this log in the cold cache, whatever its directory is called.
@@ -157,6 +170,7 @@ impl Log {
         seed: LogSeed,
         volume: Rc<Volume>,
         cold: Rc<ColdCache>,
+        tails: Rc<TailCache>,
         options: Arc<LogOptions>,
         leader_epoch: i32,
     ) -> Rc<Log> {
@@ -180,6 +194,7 @@ impl Log {
             carry: None,
             written: at_end,
             synced: at_end,
+            retired: VecDeque::new(),
             unsynced: BTreeSet::new(),
             names_changed: false,
             producers: seed.producers,
@@ -192,12 +207,13 @@ impl Log {
             directory: seed.directory,
             volume,
             cold,
+            tails,
             leader_epoch,
             state: RefCell::new(state),
             progress: Notify::new(),
             materialising: Semaphore::new(1),
             queued: Cell::new(false),
-            carry_loading: Semaphore::new(1),
+            placing: Semaphore::new(1),
             indexed: Cell::new(seed.indexed),
             cache_key,
         })
@@ -293,6 +309,11 @@ impl Log {
         }
     }
 
+    /// Its directory is, or is about to be, somebody else's: nothing is done by path any more.
+    pub(super) fn is_removed(&self) -> bool {
+        matches!(self.state.borrow().status, Status::Removed)
+    }
+
     fn check_appendable(&self) -> Result<(), AppendError> {
         match &self.state.borrow().status {
             Status::Open => Ok(()),
@@ -326,7 +347,7 @@ impl Log {
         if state.lane != lane {
             return None;
         }
-        state.tail.sequence_from(state.synced.offset)
+        state.first_needed_sequence()
     }
 
     /// What another `Log` needs to go on from here. Meaningful when everything is written and synced.
@@ -348,21 +369,26 @@ impl Log {
         }
     }
 
-    /// Drops the oldest chunk if its segment has it. Says whether there was one.
-    pub(crate) fn drop_written(&self) -> bool {
+    /// Drops the oldest chunk if its segment has all of it. Says whether it did.
+    pub(crate) fn drop_oldest_chunk(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        let droppable =
-            state.tail.chunks().len() > 1 && state.tail.chunks().front().is_some_and(tail::Chunk::is_written);
-        droppable && state.tail.chunks_mut().pop_front().is_some()
+        let written = state.written.offset;
+        let droppable = |chunk: &tail::Chunk| chunk.sealed && chunk.is_written() && chunk.end_offset <= written;
+        state.tail.chunks().front().is_some_and(droppable) && self.drop_front(&mut state)
+    }
+
+    fn drop_front(&self, state: &mut LogState) -> bool {
+        let Some(chunk) = state.tail.chunks_mut().pop_front() else { return false };
+        self.tails.dropped(chunk.capacity());
+        let unsynced = chunk.end_offset > state.synced.offset;
+        if let Some(first_sequence) = chunk.sequence_from(state.synced.offset).filter(|_| unsynced) {
+            state.retired.push_back(Retired { end_offset: chunk.end_offset, first_sequence });
+        }
+        true
     }
 
     pub(crate) fn has_tail(&self) -> bool {
         !self.state.borrow().tail.chunks().is_empty()
-    }
-
-    /// Bytes of the tail's chunks.
-    pub(crate) fn tail_bytes(&self) -> usize {
-        self.state.borrow().tail.memory_bytes()
     }
 
     /// A snapshot of what a checkpoint stores.
@@ -387,6 +413,12 @@ impl LogState {
     /// Everything before it survives without the journal.
     pub(crate) fn synced(&self) -> LogPosition {
         self.synced
+    }
+
+    /// Sequence of the first commit that holds something not yet in synced segments.
+    fn first_needed_sequence(&self) -> Option<u64> {
+        let retired = self.retired.front().map(|retired| retired.first_sequence);
+        retired.or_else(|| self.tail.sequence_from(self.synced.offset))
     }
 
     fn active(&self) -> &Segment {

@@ -21,7 +21,8 @@ impl Log {
         let unwritten = {
             let mut state = self.state.borrow_mut();
             let unwritten = state.tail.unwritten_bytes();
-            state.tail = super::Tail::default();
+            while self.drop_front(&mut state) {}
+            state.retired.clear();
             unwritten
         };
         self.volume.room.written(unwritten);

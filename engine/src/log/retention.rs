@@ -90,7 +90,7 @@ impl Log {
             let log_start = state.log_start;
             state.epochs.trim_below(log_start);
             while state.tail.chunks().front().is_some_and(|chunk| chunk.segment <= last) {
-                state.tail.chunks_mut().pop_front();
+                self.drop_front(&mut state);
             }
             next
         };

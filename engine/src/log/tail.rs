@@ -64,6 +64,11 @@ impl Chunk {
         self.region.filled()
     }
 
+    /// Bytes of memory for data.
+    pub fn capacity(&self) -> usize {
+        self.region.capacity()
+    }
+
     pub fn memory_bytes(&self) -> usize {
         self.region.capacity() + self.marks.capacity() * size_of::<Mark>()
     }

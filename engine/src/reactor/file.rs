@@ -19,6 +19,8 @@ pub struct File {
 struct OpenFile {
     io: Io,
     id: FileId,
+    /// Transfers that go on after a short one start at a multiple of this: a page for direct I/O, a byte otherwise.
+    unit: usize,
 }
 
 impl Drop for OpenFile {
@@ -34,8 +36,10 @@ impl Io {
     /// As open(2).
     pub async fn open(&self, path: impl Into<PathBuf>, mode: OpenMode) -> io::Result<File> {
         let path = path.into();
+        let direct = matches!(mode, OpenMode::Direct | OpenMode::DirectCreate);
+        let unit = if direct { PAGE_BYTES } else { 1 };
         match self.submit(Op::Open { path, mode }).await.result? {
-            Outcome::File(id) => Ok(File { open: Rc::new(OpenFile { io: self.clone(), id }) }),
+            Outcome::File(id) => Ok(File { open: Rc::new(OpenFile { io: self.clone(), id, unit }) }),
             other => Err(unexpected(other)),
         }
     }
@@ -99,8 +103,8 @@ impl File {
             whole => return (whole, buf),
         };
         while done < len {
-            // The end of the file or a short read: only another read can tell. It starts on a page again.
-            let from = done - done % PAGE_BYTES;
+            // The end of the file or a short read: only another read can tell. A direct one starts on a page again.
+            let from = done - done % self.open.unit;
             let rest = AlignedBuf::zeroed(len - from);
             let (more, rest) = self.read_once(rest, len - from, offset + from as u64).await;
             match more {
@@ -135,8 +139,8 @@ impl File {
             let file = self.open.id;
             let write = Op::Write { file, offset, data: data.clone(), durable };
             let written = count(self.open.io.submit(write).await.result)?;
-            // What follows a short write starts on a page again.
-            let kept = if written >= rest { rest } else { written - written % PAGE_BYTES };
+            // What follows a short direct write starts on a page again.
+            let kept = if written >= rest { rest } else { written - written % self.open.unit };
             if kept == 0 {
                 return Err(io::Error::new(io::ErrorKind::WriteZero, "the file takes no more bytes"));
             }

@@ -15,7 +15,7 @@ use crate::format::partition_metadata;
 use crate::id::{PartitionId, ShardId, TopicPartition};
 use crate::io::DirEntry;
 use crate::journal::JournalFileId;
-use crate::log::{ColdCache, Log, LogPosition, LogSeed, SegmentSeed, purge};
+use crate::log::{ColdCache, Log, LogPosition, LogSeed, SegmentSeed, TailCache, purge};
 use crate::reactor::Io;
 use crate::volume::{Volume, VolumeSeed, read_file, replace_file};
 
@@ -47,6 +47,7 @@ pub(super) struct Directory {
     pub refused: HashMap<PartitionId, Corruption>,
     pub stale_names: Vec<String>,
     cold: Rc<ColdCache>,
+    tails: Rc<TailCache>,
 }
 
 /// The checkpoints of a directory, put together.
@@ -89,6 +90,7 @@ impl Directory {
             refused: HashMap::new(),
             stale_names: stale_names(&entries),
             cold,
+            tails: TailCache::new(usize::MAX),
         };
         directory.find_partitions(&entries, &checkpoints, had_clean_mark).await?;
         Ok(directory)
@@ -168,7 +170,7 @@ impl Directory {
             self.refused.insert(id, corruption.clone());
         }
         let options = std::sync::Arc::clone(&self.options.options);
-        let log = Log::open(seed, Rc::clone(&self.volume), Rc::clone(&self.cold), options, 0);
+        let log = Log::open(seed, Rc::clone(&self.volume), Rc::clone(&self.cold), Rc::clone(&self.tails), options, 0);
         self.logs.insert(id, log);
     }
 

@@ -242,7 +242,7 @@ impl Directory {
         if self.volume.room.unwritten_bytes() > REPLAY_BYTES_MAX {
             for log in self.logs.values() {
                 log.materialise(Goal::Committed).await?;
-                while log.drop_written() {}
+                while log.drop_oldest_chunk() {}
             }
         }
         Ok(())

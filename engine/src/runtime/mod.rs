@@ -129,7 +129,8 @@ fn report(report: &RecoveryReport, leader_epoch: i32) {
     }
 }
 
-fn seeds(options: &EngineOptions, recovered: &Recovered) -> Vec<StorageSeed> {
+/// What each shard starts from: every recovered log goes to its home.
+pub fn seeds(options: &EngineOptions, recovered: &Recovered) -> Vec<StorageSeed> {
     let shards = options.shards;
     let default_options = Arc::new(options.default_log_options.clone());
     let mut logs: Vec<Vec<LogSeed>> = vec![Vec::new(); usize::from(shards)];

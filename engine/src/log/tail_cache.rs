@@ -1,0 +1,56 @@
+//! How much memory the tails of a shard's logs may hold, and who gives some back.
+//!
+//! Chunks leave in the order in which they were sealed, as soon as their segment has them; the memory goes straight to
+//! the next chunk that is opened (see `io::buf`), so that a busy shard touches the same pages over and over.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use super::Log;
+
+/// One per shard.
+pub struct TailCache {
+    bytes_max: usize,
+    bytes: Cell<usize>,
+    sealed: RefCell<VecDeque<Weak<Log>>>,
+}
+
+impl TailCache {
+    pub fn new(bytes_max: usize) -> Rc<TailCache> {
+        Rc::new(TailCache { bytes_max, bytes: Cell::new(0), sealed: RefCell::default() })
+    }
+
+    /// Bytes held by tail chunks.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    pub(super) fn opened(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes);
+    }
+
+    pub(super) fn dropped(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get().saturating_sub(bytes));
+    }
+
+    /// A chunk of the log was sealed: its turn to go will come.
+    pub(super) fn sealed(&self, log: &Rc<Log>) {
+        self.sealed.borrow_mut().push_back(Rc::downgrade(log));
+    }
+
+    /// Lets chunks go while there are too many bytes and the oldest are in their segments.
+    pub(super) fn reclaim(&self) {
+        while self.bytes.get() > self.bytes_max {
+            let Some(oldest) = self.sealed.borrow().front().cloned() else { return };
+            let Some(log) = oldest.upgrade() else {
+                self.sealed.borrow_mut().pop_front();
+                continue;
+            };
+            if !log.drop_oldest_chunk() {
+                return;
+            }
+            self.sealed.borrow_mut().pop_front();
+        }
+    }
+}
