@@ -231,7 +231,7 @@ impl Log {
             .carry
             .as_ref()
             .is_some_and(|(at, _)| at.segment == active.base_offset && at.position == active.bytes);
-        !in_memory && !loaded && active.bytes % PAGE_BYTES as u64 != 0
+        !in_memory && !loaded && !active.bytes.is_multiple_of(PAGE_BYTES as u64)
     }
 
     /// Queues the log for the writing of its full chunks.

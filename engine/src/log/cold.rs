@@ -20,6 +20,9 @@ use crate::volume::Volume;
 /// A chunk of a segment: log, segment's base offset, index of the chunk.
 type Key = (u64, i64, u64);
 
+/// A closed segment's index: log, segment's base offset, entries.
+type HeldIndex = ((u64, i64), Rc<IndexBytes>);
+
 struct Cached {
     /// Valid bytes; a chunk at the growing end of a segment is read again once more of it is written.
     bytes: Bytes,
@@ -40,7 +43,7 @@ pub struct ColdCache {
     bytes_max: usize,
     contents: RefCell<Contents>,
     /// Least recently used first.
-    indexes: RefCell<VecDeque<((u64, i64), Rc<IndexBytes>)>>,
+    indexes: RefCell<VecDeque<HeldIndex>>,
     clock: Cell<u64>,
     next_key: Cell<u64>,
     reads: Semaphore,

@@ -156,25 +156,26 @@ impl Log {
         };
         let options = self.options();
         let mut state = self.state.borrow_mut();
-        if let Some(active) = state.segment_mut(segment.base_offset) {
-            if let Index::Memory { bytes, complete_from, .. } = &active.index
-                && *complete_from == missing
-            {
-                front.offset_index.extend_from_slice(&bytes.offset_index);
-                let last = TimeIndexView::new(segment.base_offset, &front.time_index).last();
-                let rest = TimeIndexView::new(segment.base_offset, &bytes.time_index);
-                let skip = rest
-                    .iter()
-                    .take_while(|entry| last.is_some_and(|l| entry.timestamp <= l.timestamp))
-                    .count();
-                front.time_index.extend_from_slice(&bytes.time_index[skip * ENTRY_BYTES..]);
-                let (jitter, known) = (active.jitter_ms, active.max_timestamp);
-                active.reopen(&options, Some(front), jitter);
-                active.max_timestamp = later(active.max_timestamp, known);
-            }
+        let Some(active) = state.segment_mut(segment.base_offset) else { return Ok(()) };
+        let Index::Memory { bytes, complete_from, .. } = &active.index else { return Ok(()) };
+        if *complete_from == missing {
+            append_index(segment.base_offset, &mut front, bytes);
+            let known = active.max_timestamp;
+            active.index_from(&options, Some(front));
+            active.max_timestamp = later(active.max_timestamp, known);
         }
         Ok(())
     }
+}
+
+/// Puts a later part's entries behind those of the part before it.
+fn append_index(base_offset: i64, front: &mut IndexBytes, rest: &IndexBytes) {
+    front.offset_index.extend_from_slice(&rest.offset_index);
+    let last = TimeIndexView::new(base_offset, &front.time_index).last();
+    let times = TimeIndexView::new(base_offset, &rest.time_index);
+    let skip =
+        times.iter().take_while(|entry| last.is_some_and(|last| entry.timestamp <= last.timestamp)).count();
+    front.time_index.extend_from_slice(&rest.time_index[skip * ENTRY_BYTES..]);
 }
 
 /// The later of two timestamps.

@@ -3,7 +3,7 @@
 //! One materialisation of a log runs at a time, and chunks go in order; therefore at most one write in flight covers
 //! a page, and `written` is always a prefix of the log. Nothing is written before it is committed to the journal.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -102,7 +102,7 @@ impl Log {
         Ok(())
     }
 
-    async fn segment_file(&self, segment: i64, path: &PathBuf) -> Result<File, IoFailure> {
+    async fn segment_file(&self, segment: i64, path: &Path) -> Result<File, IoFailure> {
         let created = self.state.borrow_mut().segment_mut(segment).is_some_and(|segment| segment.created);
         if created {
             return self.volume.files.open(path).await;
@@ -118,13 +118,7 @@ impl Log {
 
     /// Allocates ahead of need, in steps that grow with the segment: an allocation punts to a kernel worker, and a
     /// write past the end of the file would take the inode's lock.
-    async fn allocate(
-        &self,
-        file: &File,
-        path: &PathBuf,
-        base_offset: i64,
-        end: u64,
-    ) -> Result<(), IoFailure> {
+    async fn allocate(&self, file: &File, path: &Path, base_offset: i64, end: u64) -> Result<(), IoFailure> {
         let (allocated, segment_bytes) = {
             let mut state = self.state.borrow_mut();
             let preallocate = state.options.preallocate;
@@ -323,7 +317,8 @@ impl Log {
         loop {
             let (synced, end) = (state.synced.offset, state.end);
             let idle = |chunk: &Chunk| now.since(chunk.touched).as_millis() >= u128::from(CHUNK_IDLE_MS);
-            let droppable = |chunk: &Chunk| idle(chunk) && chunk.end_offset <= synced && (chunk.sealed || synced == end);
+            let droppable =
+                |chunk: &Chunk| idle(chunk) && chunk.end_offset <= synced && (chunk.sealed || synced == end);
             if !state.tail.chunks().front().is_some_and(droppable) || !self.drop_front(&mut state) {
                 return;
             }

@@ -42,8 +42,8 @@ pub use producer::{ProducedBatch, ProducerEntry, Producers};
 pub use read::{LogSlice, ReadRequest};
 pub(crate) use remove::purge;
 pub(crate) use replay::Replayed;
-pub use tail_cache::TailCache;
 pub use segment::{FileKind, Index, Phase, Segment};
+pub use tail_cache::TailCache;
 
 use crate::error::{AppendError, Corruption, ReadError};
 use crate::id::{PartitionId, TopicPartition};
@@ -373,7 +373,8 @@ impl Log {
     pub(crate) fn drop_oldest_chunk(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let written = state.written.offset;
-        let droppable = |chunk: &tail::Chunk| chunk.sealed && chunk.is_written() && chunk.end_offset <= written;
+        let droppable =
+            |chunk: &tail::Chunk| chunk.sealed && chunk.is_written() && chunk.end_offset <= written;
         state.tail.chunks().front().is_some_and(droppable) && self.drop_front(&mut state)
     }
 
@@ -455,7 +456,7 @@ fn open_segments(seeds: &[SegmentSeed], active_base: i64, options: &LogOptions) 
     let mut segments: Vec<Segment> =
         seeds.iter().map(|seed| Segment::found(seed.base_offset, seed.bytes)).collect();
     match segments.last_mut().filter(|last| last.base_offset == active_base) {
-        Some(last) => last.reopen(options, None, 0),
+        Some(last) => last.reopen(options),
         None => segments.push(Segment::new(active_base, options, 0)),
     }
     segments

@@ -238,7 +238,8 @@ impl Log {
         let mut end = first.position;
         while let Some(found) = next.filter(|found| found.last_offset < high_watermark) {
             let fits = slice.total_bytes + found.total <= request.max_bytes;
-            if !fits && !(request.at_least_one && slice.total_bytes == 0) {
+            let forced = request.at_least_one && slice.total_bytes == 0;
+            if !fits && !forced {
                 break;
             }
             if slice.next_offset > found.base_offset && slice.total_bytes > 0 {

@@ -87,8 +87,14 @@ impl Segment {
         }
     }
 
-    /// Makes a found segment the one to append to, its index in memory from here on.
-    pub fn reopen(&mut self, options: &LogOptions, indexed: Option<IndexBytes>, jitter_ms: u64) {
+    /// Makes a found segment the one to append to. Its index is in memory from here on.
+    pub fn reopen(&mut self, options: &LogOptions) {
+        self.phase = Phase::Active;
+        self.index_from(options, None);
+    }
+
+    /// Keeps the index in memory: on top of `indexed`, complete from the segment's start, or from its end on.
+    pub fn index_from(&mut self, options: &LogOptions, indexed: Option<IndexBytes>) {
         let (indexer, bytes, complete_from) = match indexed {
             Some(bytes) => {
                 let offsets = OffsetIndexView::new(self.base_offset, &bytes.offset_index);
@@ -101,8 +107,6 @@ impl Segment {
         };
         self.max_timestamp = indexer.max_timestamp();
         self.index = Index::Memory { indexer: Box::new(indexer), bytes, complete_from };
-        self.phase = Phase::Active;
-        self.jitter_ms = jitter_ms;
     }
 
     /// Takes note of a batch of `total` bytes at the segment's end.

@@ -141,7 +141,7 @@ impl Directory {
         let distrusted = checkpoints.base_damaged || checkpoints.damaged.contains(&id.home(self.shards));
         match stored {
             Some(stored) if !distrusted => {
-                self.from_checkpoint(&mut seed, stored, &on_disk);
+                self.seed_from(&mut seed, stored, &on_disk);
                 let untouched = last_segment(&on_disk) == last_segment_of(stored);
                 if self.clean && !untouched && seed.corruption.is_none() {
                     // Something else wrote here since the clean stop.
@@ -150,7 +150,7 @@ impl Directory {
                 seed.indexed = self.clean && untouched;
             }
             Some(stored) => {
-                self.from_checkpoint(&mut seed, stored, &on_disk);
+                self.seed_from(&mut seed, stored, &on_disk);
                 self.scan_on(&mut seed, &on_disk, stored.synced, false).await?;
             }
             // Kafka's, or created after the last checkpoint. Only what was committed is ever in a segment.
@@ -170,12 +170,19 @@ impl Directory {
             self.refused.insert(id, corruption.clone());
         }
         let options = std::sync::Arc::clone(&self.options.options);
-        let log = Log::open(seed, Rc::clone(&self.volume), Rc::clone(&self.cold), Rc::clone(&self.tails), options, 0);
+        let log = Log::open(
+            seed,
+            Rc::clone(&self.volume),
+            Rc::clone(&self.cold),
+            Rc::clone(&self.tails),
+            options,
+            0,
+        );
         self.logs.insert(id, log);
     }
 
     /// What the checkpoint says, held against the files.
-    fn from_checkpoint(&self, seed: &mut LogSeed, stored: &PartitionCheckpoint, on_disk: &[SegmentSeed]) {
+    fn seed_from(&self, seed: &mut LogSeed, stored: &PartitionCheckpoint, on_disk: &[SegmentSeed]) {
         let synced = stored.synced;
         seed.end_offset = synced.offset;
         seed.active_base = synced.segment;

@@ -60,9 +60,8 @@ impl Directory {
         let needed = self.needed.get(&shard).map_or(1, |needed| needed[crate::storage::lane_index(lane)]);
         let commits: Vec<_> =
             scan.commits.iter().filter(|found| found.header.id.sequence >= needed).collect();
-        let mut expected = needed.max(1);
         let mut previous_crc = None;
-        for (index, found) in commits.iter().enumerate() {
+        for (expected, (index, found)) in (needed.max(1)..).zip(commits.iter().enumerate()) {
             let later = commits.len() - index - 1;
             if let Some(what) = fault_of(found, expected, previous_crc) {
                 return self.end_of_journal(shard, lane, scan, found, later, &what).await;
@@ -71,7 +70,6 @@ impl Directory {
             if !self.replay_commit(scan, found, standing, lane, held, report).await? {
                 return Ok(());
             }
-            expected += 1;
             previous_crc = Some(found.header.crc);
         }
         Ok(())
