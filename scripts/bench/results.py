@@ -31,6 +31,7 @@ def table(rounds, columns, base):
             for name in present:
                 values = [r[workload][name][metric] for r in rounds if metric in r.get(workload, {}).get(name, {})]
                 text = f"    {name:<16} {figure(median(values)):>10}  [{figure(min(values))}..{figure(max(values))}]"
-                against = ratios(rounds, workload, metric, name, base) if name != base else []
+                # What is a ratio already is not divided once more.
+                against = [] if name == base or "%" in metric or "/with" in metric else ratios(rounds, workload, metric, name, base)
                 lines.append(text + (f"   {spread(against)} x {base}" if against else ""))
     return "\n".join(lines)
