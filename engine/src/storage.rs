@@ -189,11 +189,12 @@ impl Storage {
     }
 
     async fn checkpoint_periodically(self: Rc<Self>, volume: Rc<Volume>) {
-        while !self.closing.get() {
+        // Until the end of a stop: it may have to wait for journal space, too.
+        while !volume.closed.get() {
             let wanted = volume.checkpoint_wanted.notified();
             let every = Duration::from_millis(CHECKPOINT_EVERY_MS);
             let _ = self.io.timeout(every, wanted).await;
-            if self.closing.get() {
+            if volume.closed.get() {
                 return;
             }
             if let Err(failure) = self.checkpoint(&volume, false).await {
@@ -212,9 +213,10 @@ impl Storage {
     /// # Errors
     /// The first failed step; the journal keeps what was not checkpointed.
     pub async fn checkpoint(&self, volume: &Rc<Volume>, clean: bool) -> Result<(), IoFailure> {
-        let logs = self.logs_of(volume);
-        let dirty: Vec<_> = logs.iter().filter(|log| log.is_dirty()).cloned().collect();
-        if dirty.is_empty() && !clean && !volume.checkpoint_stale.get() {
+        let _one = volume.checkpointing.acquire(1).await;
+        let dirty: Vec<_> = self.logs_of(volume).into_iter().filter(|log| log.is_dirty()).collect();
+        let nothing_new = dirty.is_empty() && !clean && !volume.checkpoint_stale.get();
+        if nothing_new || volume.closed.get() {
             return Ok(());
         }
         volume.checkpoint_stale.set(true);
@@ -228,10 +230,14 @@ impl Storage {
         for (log, position) in &reached {
             log.note_synced(*position);
         }
-        let stored = self.snapshot(volume, &logs, clean);
+        // Not the logs of the beginning: one created since has commits that must not be given up.
+        let stored = self.snapshot(volume, &self.logs_of(volume), clean);
+        let number = volume.begin_checkpoint();
         let path = volume.dir().join(checkpoint::running_name(self.shard.0));
-        replace_file(&self.io, &path, Bytes::from(checkpoint::encode(&stored))).await?;
-        volume.checkpoint_stale.set(false);
+        let written = replace_file(&self.io, &path, Bytes::from(checkpoint::encode(&stored))).await;
+        written.inspect_err(|_| volume.checkpoint_stale.set(true))?;
+        volume.closed.set(clean);
+        volume.end_checkpoint(number);
         for journal in volume.journals() {
             let needed = stored.needed[lane_index(journal.lane())];
             journal.release(needed);
@@ -263,7 +269,7 @@ impl Storage {
     }
 
     async fn trim_periodically(self: Rc<Self>) {
-        while !self.closing.get() {
+        while !self.clean.get() {
             self.io.sleep(Duration::from_millis(100)).await;
             self.trim();
         }

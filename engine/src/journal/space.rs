@@ -97,7 +97,7 @@ impl Space {
             }
             let changed = self.changed.notified();
             if self.total_bytes() < self.bytes_max && !self.growing.get() {
-                self.grow(JOURNAL_FILE_BYTES).await?;
+                self.grow(self.next_file_bytes().max(FIRST_COMMIT + bytes)).await?;
             } else {
                 changed.await;
             }
@@ -129,12 +129,18 @@ impl Space {
         let space = Rc::clone(self);
         self.io
             .spawn("journal growth", async move {
-                if let Err(failure) = space.grow(JOURNAL_FILE_BYTES).await {
+                if let Err(failure) = space.grow(space.next_file_bytes()).await {
                     // Not fatal: commits wait for a checkpoint to free a file instead.
                     tracing::warn!("the journal cannot grow: {failure}");
                 }
             })
             .detach();
+    }
+
+    /// No further past the bound than the smallest file.
+    fn next_file_bytes(&self) -> u64 {
+        let left = self.bytes_max.saturating_sub(self.total_bytes());
+        left.clamp(JOURNAL_FIRST_FILE_BYTES, JOURNAL_FILE_BYTES).next_multiple_of(PAGE_BYTES as u64)
     }
 
     fn half_used(&self) -> bool {
@@ -178,8 +184,11 @@ impl Space {
     pub fn release(&self, needed: u64) {
         let active = self.active.get().map(|(index, _)| index);
         for (index, file) in self.files.borrow_mut().iter_mut().enumerate() {
-            if file.last_sequence != 0 && file.last_sequence < needed && Some(index) != active {
+            if file.last_sequence != 0 && file.last_sequence < needed {
                 file.last_sequence = 0;
+                if Some(index) == active {
+                    self.active.set(None);
+                }
             }
         }
         self.changed.notify_all();

@@ -59,7 +59,9 @@ impl Log {
         let offsets = read_file(io, &FileKind::Index.path(&self.directory, base_offset)).await?;
         let times = read_file(io, &FileKind::TimeIndex.path(&self.directory, base_offset)).await?;
         let (Some(offset_index), Some(time_index)) = (offsets, times) else { return Ok(None) };
-        let sound = OffsetIndexView::check(base_offset, &offset_index).is_ok()
+        // A closed segment has at least one time entry: an empty file is one that lost its content.
+        let sound = !time_index.is_empty()
+            && OffsetIndexView::check(base_offset, &offset_index).is_ok()
             && TimeIndexView::check(base_offset, &time_index).is_ok();
         Ok(sound.then_some(IndexBytes { offset_index, time_index }))
     }

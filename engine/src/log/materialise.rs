@@ -18,7 +18,7 @@ use crate::format::segment_index::IndexBytes;
 use crate::format::snapshot;
 use crate::io::{AlignedBuf, PAGE_BYTES};
 use crate::reactor::File;
-use crate::volume::write_file;
+use crate::volume::{replace_file, write_file};
 
 /// How much of the tail is to be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,8 +174,7 @@ impl Log {
         }
     }
 
-    /// True size, index files, producer snapshot. The index files are hints and the snapshot a shortcut: they need
-    /// not be durable.
+    /// True size, index files, producer snapshot. The snapshot is a shortcut and need not be durable.
     async fn finish_segment(self: &Rc<Self>, base_offset: i64, next: i64) -> Result<(), IoFailure> {
         let path = FileKind::Log.path(&self.directory, base_offset);
         let bytes = self.state.borrow_mut().segment_mut(base_offset).map_or(0, |segment| segment.bytes);
@@ -215,11 +214,13 @@ impl Log {
     }
 
     pub(super) async fn store_index(&self, base_offset: i64, bytes: &IndexBytes) -> Result<(), IoFailure> {
+        let _one = self.indexing.acquire(1).await;
         let io = self.volume.io();
         let offsets = Bytes::copy_from_slice(&bytes.offset_index);
         let times = Bytes::copy_from_slice(&bytes.time_index);
-        write_file(io, &FileKind::Index.path(&self.directory, base_offset), offsets).await?;
-        write_file(io, &FileKind::TimeIndex.path(&self.directory, base_offset), times).await
+        // Durable: a torn time index would make a segment look old, and retention would let it go.
+        replace_file(io, &FileKind::Index.path(&self.directory, base_offset), offsets).await?;
+        replace_file(io, &FileKind::TimeIndex.path(&self.directory, base_offset), times).await
     }
 
     /// `NNN.snapshot`: the producers' state at `offset`, as Kafka writes it when it rolls and when it stops.

@@ -155,6 +155,8 @@ pub struct Log {
     queued: Cell<bool>,
     /// One append at a time is between its turn and its offsets, so that a later one cannot overtake it.
     placing: Semaphore,
+    /// One writer of index files at a time: a roll, or a reader that found them wrong.
+    indexing: Semaphore,
     /// The active segment's index files are whole up to where it was opened.
     indexed: Cell<bool>,
     /// Names this log in the cold cache, whatever its directory is called.
@@ -214,6 +216,7 @@ impl Log {
             materialising: Semaphore::new(1),
             queued: Cell::new(false),
             placing: Semaphore::new(1),
+            indexing: Semaphore::new(1),
             indexed: Cell::new(seed.indexed),
             cache_key,
         })
@@ -358,7 +361,8 @@ impl Log {
             id: Some(self.id),
             name: Some(self.name.clone()),
             directory: self.directory.clone(),
-            log_start: state.log_start,
+            // With less than `Disk`, a deletion may have outlived what it deleted.
+            log_start: state.log_start.min(state.end),
             segments: created.map(|s| SegmentSeed { base_offset: s.base_offset, bytes: s.bytes }).collect(),
             active_base: state.active().base_offset,
             end_offset: state.end,

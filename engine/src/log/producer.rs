@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn claim(epoch: i16, base: i32, count: i32) -> ProducerClaim {
-        ProducerClaim { producer_id: 7, epoch, base_sequence: base, last_sequence: base + count - 1 }
+        ProducerClaim { producer_id: 7, epoch, base_sequence: base, last_sequence: base + (count - 1) }
     }
 
     fn with(batches: &[(i32, i32)]) -> Producers {
@@ -175,7 +175,7 @@ mod tests {
             assert_eq!(producers.check(&claim), Ok(Verdict::New));
             let batch = ProducedBatch {
                 base_sequence: *base,
-                last_sequence: base + count - 1,
+                last_sequence: base + (count - 1),
                 base_offset: offset,
                 last_offset: offset + i64::from(count - 1),
                 timestamp_ms: 5,

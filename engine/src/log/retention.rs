@@ -31,6 +31,9 @@ impl Log {
 
     async fn segment_age_ms(self: &Rc<Self>, base: i64, now_ms: i64) -> Option<i64> {
         let max = self.segment_max_timestamp(base).await.ok()??;
+        if max.timestamp < 0 {
+            return None;
+        }
         Some(now_ms.saturating_sub(max.timestamp))
     }
 
@@ -72,6 +75,7 @@ impl Log {
                 return Err(ReadError::OutOfRange { log_start, high_watermark });
             }
             state.log_start = state.log_start.max(target);
+            self.volume.checkpoint_stale.set(true);
             state.epochs.trim_below(state.log_start);
             state.below(state.log_start)
         };
@@ -108,6 +112,12 @@ impl Log {
 
     async fn delete_files(&self, gone: Vec<i64>, delay: Duration) {
         let io = self.volume.io();
+        // Until the log start is durable, a crash would leave a hole where only some of the files are gone.
+        self.volume.checkpointed().await;
+        let one = self.materialising.acquire(1).await;
+        if self.is_removed() {
+            return;
+        }
         let mut renamed = Vec::new();
         for base in gone {
             for kind in [FileKind::Log, FileKind::Index, FileKind::TimeIndex, FileKind::Snapshot] {
@@ -120,8 +130,11 @@ impl Log {
                 }
             }
         }
+        drop(one);
         io.sleep(delay).await;
-        unlink_all(io, renamed).await;
+        if !self.is_removed() {
+            unlink_all(io, renamed).await;
+        }
     }
 }
 

@@ -46,6 +46,12 @@ pub(super) struct Directory {
     /// Partitions that are refused, with what is known of them.
     pub refused: HashMap<PartitionId, Corruption>,
     pub stale_names: Vec<String>,
+    /// The segments that each partition's directory had at the start.
+    pub found: HashMap<PartitionId, Vec<SegmentSeed>>,
+    /// A checkpoint is damaged: what seems left over may be all that there is.
+    pub distrusted: bool,
+    /// Partitions that no checkpoint of ours knows, after an unclean stop: the journal comes first.
+    unexplained: Vec<PartitionId>,
     cold: Rc<ColdCache>,
     tails: Rc<TailCache>,
 }
@@ -89,6 +95,9 @@ impl Directory {
             logs: HashMap::new(),
             refused: HashMap::new(),
             stale_names: stale_names(&entries),
+            found: HashMap::new(),
+            distrusted: checkpoints.base_damaged || !checkpoints.damaged.is_empty(),
+            unexplained: Vec::new(),
             cold,
             tails: TailCache::new(usize::MAX),
         };
@@ -153,14 +162,37 @@ impl Directory {
                 self.seed_from(&mut seed, stored, &on_disk);
                 self.scan_on(&mut seed, &on_disk, stored.synced, false).await?;
             }
-            // Kafka's, or created after the last checkpoint. Only what was committed is ever in a segment.
+            // Created after the last checkpoint: the journal has all of it, and nothing of the segments is synced.
+            None if checkpoints.base.is_some() && !self.clean => self.unexplained.push(id),
+            // Kafka's.
             None => self.adopt(&mut seed, &on_disk, marked).await?,
         }
         if files.iter().any(|file| file.name == REFUSED_MARK) {
             seed.corruption = Some(self.refused_before(&path).await?);
         }
         self.leader_epoch = self.leader_epoch.max(seed.epochs.latest().unwrap_or(-1));
+        self.found.insert(id, on_disk);
         self.open(seed);
+        Ok(())
+    }
+
+    /// After the replay: a partition of which no journal knew anything is taken from its segments.
+    pub async fn adopt_unexplained(&mut self) -> Result<(), StartError> {
+        for id in std::mem::take(&mut self.unexplained) {
+            let (Some(log), Some(on_disk)) = (self.logs.get(&id), self.found.get(&id)) else { continue };
+            let Some(first) = on_disk.first().filter(|_| log.end() == 0 && !self.refused.contains_key(&id))
+            else {
+                continue;
+            };
+            let (mut seed, on_disk) = (log.to_seed(), on_disk.clone());
+            let start = LogPosition { segment: first.base_offset, position: 0, offset: first.base_offset };
+            seed.log_start = first.base_offset;
+            self.scan_on(&mut seed, &on_disk, start, true).await?;
+            self.open(seed);
+        }
+        let latest =
+            self.logs.values().filter_map(|log| log.with_state(|state| state.epochs().latest())).max();
+        self.leader_epoch = self.leader_epoch.max(latest.unwrap_or(-1));
         Ok(())
     }
 
@@ -190,8 +222,11 @@ impl Directory {
         seed.epochs.trim_above(synced.offset);
         seed.producers = stored.producers();
         seed.producers.trim_above(synced.offset);
-        seed.segments =
-            on_disk.iter().copied().filter(|segment| segment.base_offset < synced.segment).collect();
+        // Segments wholly below the log start were deleted, as far as anybody was told.
+        let first =
+            on_disk.partition_point(|segment| segment.base_offset <= stored.log_start).saturating_sub(1);
+        let closed = on_disk[first.min(on_disk.len())..].iter().copied();
+        seed.segments = closed.filter(|segment| segment.base_offset < synced.segment).collect();
         let active = on_disk.iter().find(|segment| segment.base_offset == synced.segment);
         match active {
             Some(found) if found.bytes >= synced.position => {

@@ -105,6 +105,7 @@ async fn recover_one(
     let mut directory = Directory::read(io, dir, Rc::new(options.clone())).await?;
     if !directory.clean {
         directory.replay(report).await?;
+        directory.adopt_unexplained().await?;
     }
     directory.settle().await?;
     Ok(directory)

@@ -1,11 +1,14 @@
 //! Making what recovery accepted durable, and opening the next generation with it.
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 use super::directory::{Directory, REFUSED_MARK};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::{IoFailure, StartError};
-use crate::log::{Goal, LogSeed};
+use crate::id::PartitionId;
+use crate::log::{FileKind, Goal, Log, LogSeed};
 use crate::storage::{partition_checkpoint, reusable};
 use crate::volume::{VolumeSeed, replace_file};
 
@@ -13,12 +16,39 @@ impl Directory {
     /// Writes and syncs everything that was replayed.
     pub async fn settle(&mut self) -> Result<(), StartError> {
         for (id, log) in &self.logs {
-            if self.refused.contains_key(id) || !log.is_dirty() {
+            if self.refused.contains_key(id) {
                 continue;
             }
-            log.materialise(Goal::Committed).await?;
-            let reached = log.sync().await?;
-            log.note_synced(reached);
+            if log.is_dirty() {
+                log.materialise(Goal::Committed).await?;
+                let reached = log.sync().await?;
+                log.note_synced(reached);
+            }
+            self.remove_leftovers(*id, log).await?;
+        }
+        Ok(())
+    }
+
+    /// Segment files that are not part of the log: deleted ones, and unsynced ones whose content was replayed into
+    /// others. A later start could not tell them from the log's own, so they go before the new base is written.
+    async fn remove_leftovers(&self, id: PartitionId, log: &Log) -> Result<(), StartError> {
+        let kept: Vec<i64> = log.to_seed().segments.iter().map(|segment| segment.base_offset).collect();
+        let found = self.found.get(&id).into_iter().flatten().map(|segment| segment.base_offset);
+        let mut removed = false;
+        for base_offset in found.filter(|base| !kept.contains(base)) {
+            for kind in [FileKind::Log, FileKind::Index, FileKind::TimeIndex] {
+                let path = kind.path(log.directory(), base_offset);
+                if self.distrusted && kind == FileKind::Log {
+                    self.set_aside(&path).await?;
+                } else {
+                    self.unlink(&path).await?;
+                }
+                removed = true;
+            }
+        }
+        if removed {
+            let synced = self.io.sync_dir(log.directory()).await;
+            synced.map_err(|error| IoFailure::new("sync", log.directory(), error))?;
         }
         Ok(())
     }
@@ -44,10 +74,14 @@ impl Directory {
             partitions,
         };
         if keep_old {
-            self.keep_evidence().await?;
+            self.mark_refused().await?;
         }
         let path = self.path.join(checkpoint::BASE_NAME);
         replace_file(&self.io, &path, Bytes::from(checkpoint::encode(&base))).await?;
+        // Not before: until the base is durable, the others' batches are proven by the journals alone.
+        if keep_old {
+            self.keep_evidence().await?;
+        }
         for name in &self.stale_names {
             self.remove(name).await?;
         }
@@ -61,14 +95,18 @@ impl Directory {
         Ok((VolumeSeed { dir: self.path.clone(), journal: self.journal, generation, journal_files }, logs))
     }
 
-    /// A refused partition's bytes may be in the journals only: they are kept under another name.
-    async fn keep_evidence(&self) -> Result<(), StartError> {
+    async fn mark_refused(&self) -> Result<(), StartError> {
         for (id, corruption) in &self.refused {
             if let Some(log) = self.logs.get(id) {
                 let mark = log.directory().join(REFUSED_MARK);
                 replace_file(&self.io, &mark, Bytes::from(format!("{corruption}\n"))).await?;
             }
         }
+        Ok(())
+    }
+
+    /// A refused partition's bytes may be in the journals only: they are kept under another name.
+    async fn keep_evidence(&self) -> Result<(), StartError> {
         for file in &self.journal_files {
             let from = self.path.join(file.file_name());
             let to = self.path.join(format!("{}.{}.refused", file.file_name(), self.generation));
@@ -79,10 +117,24 @@ impl Directory {
     }
 
     async fn remove(&self, name: &str) -> Result<(), IoFailure> {
-        let path = self.path.join(name);
-        match self.io.unlink(&path).await {
+        self.unlink(&self.path.join(name)).await
+    }
+
+    async fn set_aside(&self, path: &Path) -> Result<(), IoFailure> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".torn");
+        tracing::warn!(
+            "{} does not follow on; it is kept as {}",
+            path.display(),
+            Path::new(&beside).display()
+        );
+        self.io.rename(path, &beside).await.map_err(|error| IoFailure::new("rename", path, error))
+    }
+
+    async fn unlink(&self, path: &Path) -> Result<(), IoFailure> {
+        match self.io.unlink(path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(IoFailure::new("remove", &path, error))
+                Err(IoFailure::new("remove", path, error))
             }
             _ => Ok(()),
         }

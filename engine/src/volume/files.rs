@@ -19,11 +19,18 @@ pub struct SegmentFiles {
     io: Io,
     opened: RefCell<HashMap<PathBuf, Opened>>,
     clock: std::cell::Cell<u64>,
+    /// How often something was forgotten: an open that began before may name a file that is gone since.
+    forgets: std::cell::Cell<u64>,
 }
 
 impl SegmentFiles {
     pub fn new(io: &Io) -> SegmentFiles {
-        SegmentFiles { io: io.clone(), opened: RefCell::new(HashMap::new()), clock: std::cell::Cell::new(0) }
+        SegmentFiles {
+            io: io.clone(),
+            opened: RefCell::default(),
+            clock: std::cell::Cell::new(0),
+            forgets: std::cell::Cell::new(0),
+        }
     }
 
     /// The file at `path`, opened for direct I/O.
@@ -34,9 +41,12 @@ impl SegmentFiles {
         if let Some(file) = self.lookup(path) {
             return Ok(file);
         }
+        let forgets = self.forgets.get();
         let opened = self.io.open(path, OpenMode::Direct).await;
         let file = opened.map_err(|error| IoFailure::new("open", path, error))?;
-        self.keep(path, &file);
+        if forgets == self.forgets.get() {
+            self.keep(path, &file);
+        }
         Ok(file)
     }
 
@@ -76,6 +86,7 @@ impl SegmentFiles {
 
     /// Forgets the files below a directory, or one file: it was renamed or removed.
     pub fn forget(&self, path: &Path) {
+        self.forgets.set(self.forgets.get() + 1);
         self.opened.borrow_mut().retain(|opened, _| !opened.starts_with(path));
     }
 }

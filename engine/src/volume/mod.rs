@@ -60,6 +60,13 @@ pub struct Volume {
     pub(crate) checkpoint_wanted: Notify,
     /// What the last durable checkpoint says is no longer all there is to say.
     pub(crate) checkpoint_stale: Cell<bool>,
+    /// One checkpoint at a time.
+    pub(crate) checkpointing: Semaphore,
+    /// Checkpoints begun (what they say was fixed), and the last of them that is durable.
+    checkpoints: Cell<(u64, u64)>,
+    checkpoint_done: Notify,
+    /// The checkpoint of a clean stop is written: none follows.
+    pub(crate) closed: Cell<bool>,
 }
 
 impl Volume {
@@ -97,6 +104,10 @@ impl Volume {
             backlog_changed: Notify::new(),
             checkpoint_wanted: Notify::new(),
             checkpoint_stale: Cell::new(false),
+            checkpointing: Semaphore::new(1),
+            checkpoints: Cell::new((0, 0)),
+            checkpoint_done: Notify::new(),
+            closed: Cell::new(false),
             seed,
         })
     }
@@ -221,6 +232,34 @@ impl Volume {
                 return log;
             }
             changed.await;
+        }
+    }
+
+    /// A checkpoint's content is fixed now. Returns its number.
+    pub(crate) fn begin_checkpoint(&self) -> u64 {
+        let (begun, durable) = self.checkpoints.get();
+        self.checkpoints.set((begun + 1, durable));
+        self.checkpoint_stale.set(false);
+        begun + 1
+    }
+
+    /// The checkpoint with this number is durable.
+    pub(crate) fn end_checkpoint(&self, number: u64) {
+        self.checkpoints.set((self.checkpoints.get().0, number));
+        self.checkpoint_done.notify_all();
+    }
+
+    /// Waits until a checkpoint that saw the present state is durable.
+    pub(crate) async fn checkpointed(&self) {
+        let wanted = self.checkpoints.get().0 + 1;
+        self.checkpoint_stale.set(true);
+        self.checkpoint_wanted.notify_one();
+        loop {
+            let done = self.checkpoint_done.notified();
+            if self.checkpoints.get().1 >= wanted {
+                return;
+            }
+            done.await;
         }
     }
 
