@@ -44,7 +44,9 @@ pub struct ShardContext {
 /// shard's `main` has returned.
 ///
 /// # Errors
-/// What keeps the engine from starting, with what to change; or a shard that panicked.
+/// What keeps the engine from starting, with what to change.
+///
+/// A panic on a shard's thread ends the process.
 pub fn run<C: 'static>(
     options: EngineOptions,
     make: impl Fn(ShardContext) -> C + Send + Sync + 'static,
@@ -66,7 +68,10 @@ pub fn run<C: 'static>(
         // More shards than CPUs share them; a pinned pair would only get in each other's way.
         let cpu = (usize::from(options.shards) <= cpus.len()).then(|| cpus[usize::from(seed.shard.0)]);
         let shard = seed.shard.0;
-        let body = move || run_shard(seed, end, &capabilities, &shared.0, &shared.1, &shared.2);
+        let body = move || {
+            let _guard = AbortOnUnwind { shard };
+            run_shard(seed, end, &capabilities, &shared.0, &shared.1, &shared.2)
+        };
         let thread = spawn_shard(format!("shard-{shard}"), cpu, body);
         threads.push((shard, thread.map_err(|error| IoFailure::new("start a thread for", "shard", error))?));
     }
@@ -151,6 +156,21 @@ pub fn seeds(options: &EngineOptions, recovered: &Recovered) -> Vec<StorageSeed>
         retention_check_interval: options.retention_check_interval,
     };
     (0..shards).zip(logs).map(seed).collect()
+}
+
+/// Ends the process when its shard panics. The other shards would wait for this one's answers for ever, and a client
+/// would see half a broker; after an abort the journals make it an ordinary crash.
+struct AbortOnUnwind {
+    shard: u16,
+}
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(shard = self.shard, "a shard panicked; the process ends, and recovers at its next start");
+            std::process::abort();
+        }
+    }
 }
 
 /// One shard's life. Returns its partitions if it stopped cleanly.
