@@ -1,0 +1,10 @@
+//! The engine as a whole: a model test, crash simulations, a corruption sweep, faults, and the real ring.
+
+mod batch;
+mod crash;
+mod crash_points;
+mod faults;
+mod harness;
+mod oracle;
+mod seeds;
+mod workload;
