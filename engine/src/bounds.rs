@@ -120,8 +120,15 @@ pub const COLD_READS_MAX: usize = 8;
 /// Bytes that a batch may unpack to when a lookup by timestamp looks into it.
 pub const UNPACKED_BYTES_MAX: usize = 128 << 20;
 
+/// Bytes that are unpacked, and records that are looked at, before the shard's other tasks get their turn.
+pub const UNPACK_SLICE_BYTES: u64 = 64 << 10;
+pub const LOOKUP_RECORDS_PER_TURN: usize = 4096;
+
 /// Bytes of one read while looking through a journal.
 pub const JOURNAL_SCAN_BYTES: usize = 1 << 20;
 
 /// Bytes that recovery holds in memory before it writes them to segments.
 pub const REPLAY_BYTES_MAX: u64 = 64 << 20;
+
+/// How long a journal that cannot grow waits before it tries again, milliseconds.
+pub const JOURNAL_RETRY_MS: u64 = 200;

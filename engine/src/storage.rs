@@ -233,6 +233,10 @@ impl Storage {
         // Not the logs of the beginning: one created since has commits that must not be given up.
         let stored = self.snapshot(volume, &self.logs_of(volume), clean);
         let number = volume.begin_checkpoint();
+        if let Some(failure) = volume.failure() {
+            // After a failed sync nothing is known of what it covered: the journal's copy is the one to keep.
+            return Err(failure);
+        }
         let path = volume.dir().join(checkpoint::running_name(self.shard.0));
         let written = replace_file(&self.io, &path, Bytes::from(checkpoint::encode(&stored))).await;
         written.inspect_err(|_| volume.checkpoint_stale.set(true))?;

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::file::{self, FIRST_COMMIT, JournalFileId, Lane};
-use crate::bounds::{JOURNAL_FILE_BYTES, JOURNAL_FIRST_FILE_BYTES, JOURNAL_PREWRITE_BYTES};
+use crate::bounds::{JOURNAL_RETRY_MS, JOURNAL_FILE_BYTES, JOURNAL_FIRST_FILE_BYTES, JOURNAL_PREWRITE_BYTES};
 use crate::error::IoFailure;
 use crate::id::ShardId;
 use crate::io::{AlignedBuf, OpenMode, PAGE_BYTES};
@@ -46,6 +46,8 @@ pub(super) struct Space {
     /// Index of the file being written, and where in it the next commit goes.
     active: Cell<Option<(usize, u64)>>,
     growing: Cell<bool>,
+    /// Nothing will be freed any more.
+    interrupted: RefCell<Option<IoFailure>>,
     next_number: Cell<u32>,
     changed: Notify,
 }
@@ -62,6 +64,7 @@ impl Space {
             files: RefCell::new(Vec::new()),
             active: Cell::new(None),
             growing: Cell::new(false),
+            interrupted: RefCell::new(None),
             next_number: Cell::new(0),
             changed: Notify::new(),
         }
@@ -95,13 +98,27 @@ impl Space {
                 self.grow_ahead();
                 return Ok(slot);
             }
+            if let Some(failure) = self.interrupted.borrow().clone() {
+                return Err(failure);
+            }
             let changed = self.changed.notified();
             if self.total_bytes() < self.bytes_max && !self.growing.get() {
-                self.grow(self.next_file_bytes().max(FIRST_COMMIT + bytes)).await?;
+                let grown = self.grow(self.next_file_bytes().max(FIRST_COMMIT + bytes)).await;
+                match grown {
+                    // A checkpoint will free a file that is there already.
+                    Err(failure) if failure.is_no_space() && self.could_fit(bytes) => self.pause().await,
+                    grown => grown?,
+                }
             } else {
                 changed.await;
             }
         }
+    }
+
+    /// Ends the wait for a place: after a failure no checkpoint will free one.
+    pub fn interrupt(&self, failure: &IoFailure) {
+        self.interrupted.borrow_mut().get_or_insert_with(|| failure.clone());
+        self.changed.notify_all();
     }
 
     fn take_now(&self, bytes: u64, sequence: u64) -> Option<Slot> {
@@ -143,6 +160,16 @@ impl Space {
         left.clamp(JOURNAL_FIRST_FILE_BYTES, JOURNAL_FILE_BYTES).next_multiple_of(PAGE_BYTES as u64)
     }
 
+    fn could_fit(&self, bytes: u64) -> bool {
+        self.files.borrow().iter().any(|file| FIRST_COMMIT + bytes <= file.bytes)
+    }
+
+    /// Until something was freed, but not for long: room on the disk comes without notice.
+    async fn pause(&self) {
+        let changed = self.changed.notified();
+        let _ = self.io.timeout(std::time::Duration::from_millis(JOURNAL_RETRY_MS), changed).await;
+    }
+
     fn half_used(&self) -> bool {
         let Some((index, position)) = self.active.get() else { return false };
         position * 2 > self.files.borrow()[index].bytes
@@ -155,6 +182,10 @@ impl Space {
         let grown = self.create(id, bytes).await;
         self.growing.set(false);
         self.changed.notify_all();
+        if grown.is_err() {
+            // What there is of it only takes room.
+            let _ = self.io.unlink(self.dir.join(id.file_name())).await;
+        }
         self.files.borrow_mut().push(grown?);
         Ok(())
     }

@@ -19,12 +19,15 @@ use crate::error::IoFailure;
 use crate::id::{PartitionId, ShardId};
 use crate::io::{AlignedBuf, PAGE_BYTES};
 use crate::reactor::Io;
-use crate::reactor::sync::Notify;
+use crate::reactor::sync::{Notify, OwnedPermit};
 
 /// Told, in commit order, that what it appended is as durable as the journal makes it.
 pub trait CommitObserver {
     /// Everything of the observer's up to and excluding `end_offset` is durable.
     fn committed(self: Rc<Self>, end_offset: i64);
+
+    /// What it appended failed, and so will everything after it.
+    fn failed(self: Rc<Self>);
 }
 
 /// What a journal is made of.
@@ -83,6 +86,8 @@ pub struct Submitted {
 }
 
 struct Group {
+    /// Room for its bytes among what is not committed yet; given back with the group.
+    admitted: Vec<OwnedPermit>,
     sequence: u64,
     entries: Vec<Entry>,
     observers: Vec<(Rc<dyn CommitObserver>, i64)>,
@@ -151,13 +156,15 @@ impl Journal {
         self.settings.lane
     }
 
-    /// Queues a stamped batch for the next commit. Never waits: the caller bounds what it submits.
+    /// Queues a stamped batch for the next commit. Never waits: what it submits was `admitted` before, and gives that
+    /// room back when the commit has ended.
     pub fn submit(
         &self,
         partition: PartitionId,
         bytes: Bytes,
         end: i64,
         observer: Rc<dyn CommitObserver>,
+        admitted: OwnedPermit,
     ) -> Submitted {
         let mut queue = self.queue.borrow_mut();
         if !queue.back().is_some_and(|group| group.takes(bytes.len())) {
@@ -167,6 +174,7 @@ impl Journal {
         group.payload_bytes += bytes.len();
         group.entries.push(Entry { partition, bytes });
         group.observers.push((observer, end));
+        group.admitted.push(admitted);
         let submitted = Submitted { sequence: group.sequence, ticket: group.ticket.clone() };
         drop(queue);
         self.work.notify_all();
@@ -177,6 +185,7 @@ impl Journal {
         let sequence = self.next_sequence.get();
         self.next_sequence.set(sequence + 1);
         Group {
+            admitted: Vec::new(),
             sequence,
             entries: Vec::new(),
             observers: Vec::new(),
@@ -194,6 +203,7 @@ impl Journal {
     pub fn fence(&self, failure: &IoFailure) {
         self.failure.borrow_mut().get_or_insert_with(|| failure.clone());
         self.work.notify_all();
+        self.space.interrupt(failure);
     }
 
     pub fn committed_sequence(&self) -> u64 {
@@ -294,6 +304,9 @@ impl CommitWriter<'_> {
                         "{} stops acknowledging: {failure}; restart the server once the disk is mended",
                         self.journal.dir().display()
                     );
+                }
+                for (observer, _) in &group.observers {
+                    Rc::clone(observer).failed();
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::bounds::{BATCH_BYTES_MAX, UNCOMMITTED_BYTES_MAX};
 use crate::error::{AppendError, Rejection};
 use crate::io::PAGE_BYTES;
 use crate::journal::{CommitTicket, Journal, Lane};
+use crate::reactor::sync::OwnedPermit;
 
 /// What an acknowledged append was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,9 +56,9 @@ impl Log {
             Some(turn) => turn,
             None => self.placing.acquire(1).await,
         };
-        let _admitted = self.volume.admission.acquire(batch.len().min(UNCOMMITTED_BYTES_MAX)).await;
+        let admitted = self.volume.admission.acquire(batch.len().min(UNCOMMITTED_BYTES_MAX)).await;
         self.prepare_tail().await?;
-        let placed = self.place(&batch)?;
+        let placed = self.place(&batch, admitted)?;
         drop(turn);
         match placed {
             Placed::New { ticket: None, appended } => Ok(appended),
@@ -86,12 +87,12 @@ impl Log {
                 return Ok(());
             }
             self.check_appendable()?;
-            self.volume.check_writable()?;
+            self.volume.check_acknowledging()?;
             progress.await;
         }
     }
 
-    fn place(self: &Rc<Self>, batch: &Bytes) -> Result<Placed, AppendError> {
+    fn place(self: &Rc<Self>, batch: &Bytes, admitted: OwnedPermit) -> Result<Placed, AppendError> {
         self.check_appendable()?;
         let Ok(view) = BatchView::parse(batch) else { panic!("append of bytes that were not validated") };
         let now_ms = self.volume.io().wall_clock_ms();
@@ -115,7 +116,7 @@ impl Log {
         let timestamp_ms = if stamps_time { now_ms } else { view.max_timestamp() };
 
         let journal = self.choose_journal(state);
-        let rolled = self.make_room(state, batch.len(), last_offset, timestamp_ms);
+        let sealed = self.make_room(state, batch.len(), last_offset, timestamp_ms);
         let epoch = self.leader_epoch;
         let mark = Mark { base_offset, start: 0, sequence: 0 };
         let patch = |bytes: &mut [u8]| {
@@ -133,7 +134,7 @@ impl Log {
             let batch = claim.batch(base_offset, last_offset, timestamp_ms);
             state.producers.record(&claim, batch, now_ms);
         }
-        let ticket = self.submit(state, &journal, stored);
+        let ticket = self.submit(state, &journal, stored, admitted);
         let appended = Appended {
             base_offset,
             last_offset,
@@ -142,8 +143,8 @@ impl Log {
             duplicate: false,
         };
         drop(guard);
-        if rolled {
-            self.tails.sealed(self);
+        if let Some(first_offset) = sealed {
+            self.tails.sealed(self, first_offset);
             self.enqueue();
             self.tails.reclaim();
         }
@@ -167,9 +168,10 @@ impl Log {
         state: &mut LogState,
         journal: &Journal,
         stored: Bytes,
+        admitted: OwnedPermit,
     ) -> Option<CommitTicket> {
         self.volume.room.appended(stored.len() as u64);
-        let submitted = journal.submit(self.id, stored, state.end, Rc::clone(self) as Rc<_>);
+        let submitted = journal.submit(self.id, stored, state.end, Rc::clone(self) as Rc<_>, admitted);
         state.tail.set_last_sequence(submitted.sequence);
         if effective(&state.options) == Durability::Memory {
             state.high_watermark = state.end;
@@ -179,15 +181,15 @@ impl Log {
         Some(submitted.ticket)
     }
 
-    /// Makes sure that the open chunk takes the batch; rolls the segment if its time has come. Says whether a chunk
-    /// was sealed.
+    /// Makes sure that the open chunk takes the batch; rolls the segment if its time has come. Returns the first
+    /// offset of the chunk that was sealed, if one was.
     pub(super) fn make_room(
         &self,
         state: &mut LogState,
         bytes: usize,
         last_offset: i64,
         timestamp_ms: i64,
-    ) -> bool {
+    ) -> Option<i64> {
         let now = self.volume.io().now();
         let options = Arc::clone(&state.options);
         if state.active().must_roll(&options, bytes, last_offset, timestamp_ms, now) {
@@ -195,10 +197,10 @@ impl Log {
         }
         let (segment, position) = (state.active().base_offset, state.active().bytes);
         if state.tail.has_room(segment, bytes) {
-            return false;
+            return None;
         }
         let carry = state.carry.take().filter(|(at, _)| at.segment == segment && at.position == position);
-        let had_chunks = !state.tail.chunks().is_empty();
+        let sealed = state.tail.chunks().back().map(Chunk::first_offset);
         state.tail.open(
             segment,
             position,
@@ -208,7 +210,7 @@ impl Log {
             state.end,
         );
         self.tails.opened(state.tail.chunks().back().map_or(0, Chunk::capacity));
-        had_chunks
+        sealed
     }
 
     /// Reads the last partial page of the log when the next chunk will need it and memory does not have it.

@@ -11,6 +11,7 @@ use super::read::{ColdSegment, joined};
 use super::segment::Index;
 use super::unpack::unpack;
 use super::{Log, ReadRequest};
+use crate::bounds::LOOKUP_RECORDS_PER_TURN;
 use crate::error::ReadError;
 use crate::format::time_index::{TimeIndexView, TimestampOffset};
 
@@ -144,7 +145,7 @@ impl Log {
                 let end = at + view.total_bytes();
                 if view.max_timestamp() >= timestamp_ms {
                     let batch = bytes.slice(at..end);
-                    if let Some(found) = self.find_in_batch(batch, timestamp_ms)? {
+                    if let Some(found) = self.find_in_batch(batch, timestamp_ms).await? {
                         return Ok(Some(found));
                     }
                 }
@@ -156,7 +157,7 @@ impl Log {
         Ok(None)
     }
 
-    fn find_in_batch(&self, batch: Bytes, timestamp_ms: i64) -> Result<Option<TimestampedOffset>, ReadError> {
+    async fn find_in_batch(&self, batch: Bytes, timestamp_ms: i64) -> Result<Option<TimestampedOffset>, ReadError> {
         let fault = |what: &str| self.unreadable(-1, what);
         let view = BatchView::parse(&batch).map_err(|error| fault(&error.to_string()))?;
         let leader_epoch = view.leader_epoch();
@@ -171,10 +172,13 @@ impl Log {
         let codec = view.codec().ok_or_else(|| fault("an unknown compression codec"))?;
         let unpacked = match codec {
             Codec::None => None,
-            codec => Some(unpack(codec, view.body()).map_err(|what| fault(&what))?),
+            codec => Some(unpack(self.volume.io(), codec, view.body()).await.map_err(|what| fault(&what))?),
         };
         let body = unpacked.as_deref().unwrap_or(view.body());
-        for record in Records::new(body, view.count()) {
+        for (index, record) in Records::new(body, view.count()).enumerate() {
+            if index % LOOKUP_RECORDS_PER_TURN == LOOKUP_RECORDS_PER_TURN - 1 {
+                self.volume.io().yield_now().await;
+            }
             let record = record.map_err(|error| fault(&error.to_string()))?;
             let record_ms = view.base_timestamp().saturating_add(record.timestamp_delta);
             if record_ms >= timestamp_ms {

@@ -354,6 +354,10 @@ impl Log {
 }
 
 fn plan(chunk: &Chunk, committed: i64, goal: Goal) -> Option<Write> {
+    if committed < chunk.first_offset() {
+        // Not even the batch that it carries on is committed; its first part lies in the chunk before.
+        return None;
+    }
     let commits = chunk.end_below(committed);
     let whole = chunk.sealed && commits == chunk.filled();
     let to = match (goal, whole) {
@@ -368,7 +372,7 @@ fn plan(chunk: &Chunk, committed: i64, goal: Goal) -> Option<Write> {
     let from = chunk.written / PAGE_BYTES * PAGE_BYTES;
     let whole_pages = to / PAGE_BYTES * PAGE_BYTES;
     let last_page = (to > whole_pages).then(|| chunk.padded_page(whole_pages, to));
-    let fresh = to.saturating_sub(chunk.written.max(chunk.carry));
+    let fresh = to.saturating_sub(chunk.written.max(chunk.counted_from));
     Some(Write {
         segment: chunk.segment,
         first_offset: chunk.first_offset(),

@@ -373,6 +373,11 @@ impl Log {
         }
     }
 
+    /// Whether the oldest chunk in memory is at or before the one that starts at this offset.
+    pub(super) fn holds_chunk(&self, first_offset: i64) -> bool {
+        self.state.borrow().tail.chunks().front().is_some_and(|chunk| chunk.sealed && chunk.first_offset() <= first_offset)
+    }
+
     /// Drops the oldest chunk if its segment has all of it. Says whether it did.
     pub(crate) fn drop_oldest_chunk(&self) -> bool {
         let mut state = self.state.borrow_mut();
@@ -477,6 +482,10 @@ impl CommitObserver for Log {
         if backlog {
             self.enqueue();
         }
+        self.progress.notify_all();
+    }
+
+    fn failed(self: Rc<Self>) {
         self.progress.notify_all();
     }
 }

@@ -245,11 +245,19 @@ impl Log {
             if slice.next_offset > found.base_offset && slice.total_bytes > 0 {
                 return Err(self.damage(segment, found.position, found.base_offset, "offsets go back"));
             }
-            self.checked_batch(segment, &found).await?;
+            match self.checked_batch(segment, &found).await {
+                Ok(_) => (),
+                // The damage lies behind good batches: those are served, and the next read reports it.
+                Err(_) if slice.total_bytes > 0 => break,
+                Err(error) => return Err(error),
+            }
             slice.total_bytes += found.total;
             slice.next_offset = found.last_offset + 1;
             end = found.position + found.total as u64;
-            next = self.header_at(segment, end).await?;
+            next = match self.header_at(segment, end).await {
+                Ok(found) => found,
+                Err(_) => break,
+            };
         }
         slice.bytes = self.parts(segment, first.position, slice.total_bytes).await?;
         self.cold.read_ahead(self.source(segment), end / COLD_CHUNK_BYTES as u64);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::segment::{FileKind, Phase};
-use super::{Log, LogState};
+use super::{Log, LogPosition, LogState};
 use crate::error::ReadError;
 use crate::reactor::Io;
 
@@ -93,6 +93,9 @@ impl Log {
             state.log_start = state.log_start.max(next);
             let log_start = state.log_start;
             state.epochs.trim_below(log_start);
+            state.raise_to(LogPosition { segment: next, position: 0, offset: next });
+            self.volume.checkpoint_stale.set(true);
+            self.volume.checkpoint_wanted.notify_one();
             while state.tail.chunks().front().is_some_and(|chunk| chunk.segment <= last) {
                 self.drop_front(&mut state);
             }
@@ -150,6 +153,20 @@ async fn unlink_all(io: &Io, paths: Vec<PathBuf>) {
 }
 
 impl LogState {
+    /// Segments below `floor` are gone: nothing may name them as written, synced or to be synced any more.
+    fn raise_to(&mut self, floor: LogPosition) {
+        let raised = |at: LogPosition| LogPosition { offset: at.offset.max(floor.offset), ..floor };
+        if self.written.segment < floor.segment {
+            self.written = raised(self.written);
+        }
+        if self.synced.segment < floor.segment {
+            self.synced = raised(self.synced);
+        }
+        self.unsynced.retain(|base| *base >= floor.segment);
+        let synced = self.synced.offset;
+        self.retired.retain(|retired| retired.end_offset > synced);
+    }
+
     /// The closed segments from the front on that retention lets go. `candidates`: base offset and age, in order.
     fn expired(&self, candidates: &[(i64, Option<i64>)]) -> Vec<i64> {
         let mut excess = self.options.retention_bytes.map_or(0, |most| {

@@ -30,6 +30,8 @@ pub struct Chunk {
     pub file_start: u64,
     /// Bytes of the region before the first batch.
     pub carry: usize,
+    /// Region byte from which its bytes count as unwritten: the chunk before answers for those below.
+    pub counted_from: usize,
     region: SharedRegion,
     marks: Vec<Mark>,
     /// Offset after the last batch.
@@ -170,6 +172,7 @@ impl Tail {
         let bytes_wanted = (carried + bytes).max(self.size_next(now));
         let region = SharedRegion::with_capacity(bytes_wanted);
         let from_disk = carry.is_some();
+        let mut counted_from = carried;
         let last = self.chunks.back_mut().filter(|last| last.segment == segment && !last.sealed);
         match (last, carry) {
             (Some(last), None) => {
@@ -177,6 +180,8 @@ impl Tail {
                 region.append(&filled[filled.len() - carried..], |_| ());
                 last.sealed = true;
                 last.continued = true;
+                let answered = last.written.max(last.responsibility());
+                counted_from = carried - last.filled().saturating_sub(answered).min(carried);
             }
             (_, Some(carry)) => {
                 assert_eq!(carry.len(), carried, "carry of a chunk");
@@ -188,6 +193,7 @@ impl Tail {
             segment,
             file_start: position - carried as u64,
             carry: carried,
+            counted_from,
             region,
             marks: Vec::new(),
             end_offset: end,
@@ -300,7 +306,7 @@ impl Tail {
 
     /// Bytes that no segment file has yet.
     pub fn unwritten_bytes(&self) -> u64 {
-        let unwritten = |chunk: &Chunk| chunk.filled().saturating_sub(chunk.written.max(chunk.carry));
+        let unwritten = |chunk: &Chunk| chunk.responsibility().saturating_sub(chunk.written.max(chunk.counted_from));
         self.chunks.iter().map(|chunk| unwritten(chunk) as u64).sum()
     }
 

@@ -13,7 +13,8 @@ use super::Log;
 pub struct TailCache {
     bytes_max: usize,
     bytes: Cell<usize>,
-    sealed: RefCell<VecDeque<Weak<Log>>>,
+    /// Sealed chunks in order: the log, and the chunk's first offset.
+    sealed: RefCell<VecDeque<(Weak<Log>, i64)>>,
 }
 
 impl TailCache {
@@ -35,19 +36,19 @@ impl TailCache {
     }
 
     /// A chunk of the log was sealed: its turn to go will come.
-    pub(super) fn sealed(&self, log: &Rc<Log>) {
-        self.sealed.borrow_mut().push_back(Rc::downgrade(log));
+    pub(super) fn sealed(&self, log: &Rc<Log>, first_offset: i64) {
+        self.sealed.borrow_mut().push_back((Rc::downgrade(log), first_offset));
     }
 
     /// Lets chunks go while there are too many bytes and the oldest are in their segments.
-    pub(super) fn reclaim(&self) {
-        while self.bytes.get() > self.bytes_max {
-            let Some(oldest) = self.sealed.borrow().front().cloned() else { return };
-            let Some(log) = oldest.upgrade() else {
-                self.sealed.borrow_mut().pop_front();
-                continue;
-            };
-            if !log.drop_oldest_chunk() {
+    pub(crate) fn reclaim(&self) {
+        loop {
+            let Some((log, first_offset)) = self.sealed.borrow().front().cloned() else { return };
+            // Gone otherwise: idle for long, deleted, or with its whole log.
+            let held = log.upgrade().filter(|log| log.holds_chunk(first_offset));
+            if let Some(log) = held
+                && (self.bytes.get() <= self.bytes_max || !log.drop_oldest_chunk())
+            {
                 return;
             }
             self.sealed.borrow_mut().pop_front();

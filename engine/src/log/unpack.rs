@@ -4,7 +4,8 @@ use std::io::Read;
 
 use thalweg_protocol::batch::Codec;
 
-use crate::bounds::UNPACKED_BYTES_MAX;
+use crate::bounds::{UNPACK_SLICE_BYTES, UNPACKED_BYTES_MAX};
+use crate::reactor::Io;
 
 /// Magic of the block framing that the Java client puts around snappy.
 const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
@@ -13,29 +14,37 @@ const XERIAL_HEADER_BYTES: usize = 16;
 
 /// # Errors
 /// What is wrong with the bytes, in words; also when they unpack to more than the bound.
-pub(super) fn unpack(codec: Codec, body: &[u8]) -> Result<Vec<u8>, String> {
+///
+/// Works in slices and lets the shard's other tasks run in between: a small batch can unpack to a lot.
+pub(super) async fn unpack(io: &Io, codec: Codec, body: &[u8]) -> Result<Vec<u8>, String> {
     match codec {
         Codec::None => Ok(body.to_vec()),
-        Codec::Gzip => read_bounded(flate2::read::GzDecoder::new(body)),
-        Codec::Snappy => unpack_snappy(body),
-        Codec::Lz4 => read_bounded(lz4_flex::frame::FrameDecoder::new(body)),
+        Codec::Gzip => read_bounded(io, flate2::read::GzDecoder::new(body)).await,
+        Codec::Snappy => unpack_snappy(io, body).await,
+        Codec::Lz4 => read_bounded(io, lz4_flex::frame::FrameDecoder::new(body)).await,
         Codec::Zstd => {
-            read_bounded(zstd::stream::read::Decoder::new(body).map_err(|error| format!("zstd: {error}"))?)
+            let decoder = zstd::stream::read::Decoder::new(body).map_err(|error| format!("zstd: {error}"))?;
+            read_bounded(io, decoder).await
         }
     }
 }
 
-fn read_bounded(reader: impl Read) -> Result<Vec<u8>, String> {
+async fn read_bounded(io: &Io, mut reader: impl Read) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
-    let mut bounded = reader.take(UNPACKED_BYTES_MAX as u64 + 1);
-    bounded.read_to_end(&mut out).map_err(|error| format!("the records do not unpack: {error}"))?;
-    if out.len() > UNPACKED_BYTES_MAX {
-        return Err(format!("the records unpack to more than {UNPACKED_BYTES_MAX} bytes"));
+    loop {
+        let mut slice = reader.by_ref().take(UNPACK_SLICE_BYTES);
+        let read = slice.read_to_end(&mut out).map_err(|error| format!("the records do not unpack: {error}"))?;
+        if read == 0 {
+            return Ok(out);
+        }
+        if out.len() > UNPACKED_BYTES_MAX {
+            return Err(format!("the records unpack to more than {UNPACKED_BYTES_MAX} bytes"));
+        }
+        io.yield_now().await;
     }
-    Ok(out)
 }
 
-fn unpack_snappy(body: &[u8]) -> Result<Vec<u8>, String> {
+async fn unpack_snappy(io: &Io, body: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     if !body.starts_with(&XERIAL_MAGIC) {
         unpack_snappy_block(body, &mut out)?;
@@ -47,6 +56,7 @@ fn unpack_snappy(body: &[u8]) -> Result<Vec<u8>, String> {
         let block = after.get(..length).ok_or("snappy: a block is cut off")?;
         unpack_snappy_block(block, &mut out)?;
         rest = &after[length..];
+        io.yield_now().await;
     }
     Ok(out)
 }
@@ -66,7 +76,16 @@ fn unpack_snappy_block(block: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::sim::{SimOptions, SimRunner, SimWorld};
     use std::io::Write;
+    use std::time::Duration;
+
+    fn unpack(codec: Codec, body: &[u8]) -> Result<Vec<u8>, String> {
+        let runner = SimRunner::new(&SimWorld::new(SimOptions::new(1)), 1);
+        let (io, body) = (runner.io(0).clone(), body.to_vec());
+        let unpacking = async move { super::unpack(&io, codec, &body).await };
+        runner.run(0, Duration::from_secs(60), unpacking).unwrap()
+    }
 
     fn text() -> Vec<u8> {
         b"the quick brown fox ".repeat(1000)

@@ -167,7 +167,10 @@ struct AbortOnUnwind {
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            tracing::error!(shard = self.shard, "a shard panicked; the process ends, and recovers at its next start");
+            tracing::error!(
+                shard = self.shard,
+                "a shard panicked; the process ends, and recovers at its next start"
+            );
             std::process::abort();
         }
     }

@@ -212,10 +212,19 @@ impl Volume {
     /// # Errors
     /// [`AppendError::Fenced`] and [`AppendError::NoSpace`].
     pub fn check_writable(&self) -> Result<(), AppendError> {
-        if let Some(cause) = self.failure() {
-            return Err(AppendError::Fenced { dir: self.dir().to_path_buf(), cause });
-        }
+        self.check_acknowledging()?;
         self.room.check()
+    }
+
+    /// Whether what was appended can still be acknowledged.
+    ///
+    /// # Errors
+    /// [`AppendError::Fenced`].
+    pub fn check_acknowledging(&self) -> Result<(), AppendError> {
+        match self.failure() {
+            Some(cause) => Err(AppendError::Fenced { dir: self.dir().to_path_buf(), cause }),
+            None => Ok(()),
+        }
     }
 
     /// Asks for a log's full chunks to be written.
