@@ -2,7 +2,8 @@
 //!
 //! The buffer starts small and grows with the bytes that arrive for a request, never by the request's length field
 //! alone; once a client has sent requests of some size, the next ones get that much at once. Frames are slices of the
-//! receive buffer: nothing is copied when they are cut. Does no I/O.
+//! receive buffer: nothing is copied when they are cut. While a receive is pending the buffer is lent to it; what is
+//! lent counts as held and as received all the same. Does no I/O.
 
 use std::collections::VecDeque;
 
@@ -17,6 +18,8 @@ const WAITING_FRAMES_MAX: usize = WAITING_BYTES_MAX / (SIZE_BYTES + HEADER_BYTES
 /// The receiving end of one connection.
 pub struct Inbox {
     buffer: BytesMut,
+    /// What a pending receive has of it.
+    lent: Option<Lent>,
     /// Complete requests, oldest first.
     frames: VecDeque<Bytes>,
     frames_bytes: usize,
@@ -25,11 +28,19 @@ pub struct Inbox {
     splitter: FrameSplitter,
 }
 
+/// A buffer as it was lent, bytes.
+#[derive(Debug, Clone, Copy)]
+struct Lent {
+    received: usize,
+    capacity: usize,
+}
+
 impl Inbox {
     /// `frame_bytes_max`: `socket.request.max.bytes`.
     pub fn new(frame_bytes_max: usize) -> Inbox {
         Inbox {
             buffer: BytesMut::new(),
+            lent: None,
             frames: VecDeque::new(),
             frames_bytes: 0,
             proven_bytes: RECEIVE_BYTES_MIN,
@@ -37,13 +48,18 @@ impl Inbox {
         }
     }
 
-    /// Gives the buffer away with room to receive into; it comes back through [`received`](Self::received).
-    pub fn lend(&mut self) -> BytesMut {
+    /// Gives the buffer away with room to receive into; it comes back through [`received`](Self::received). It grows by
+    /// at most `growth_bytes_max`, or by as much as a small buffer has.
+    pub fn lend(&mut self, growth_bytes_max: usize) -> BytesMut {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let room = self.room_for(&buffer);
+        let room = self.room_for(&buffer).min(growth_bytes_max.max(RECEIVE_BYTES_MIN));
         if buffer.capacity() - buffer.len() < room.div_ceil(4) {
-            buffer.reserve(room);
+            // Not `reserve`, which may double what is there: a budget was asked for this much.
+            let mut larger = BytesMut::with_capacity(buffer.len() + room);
+            larger.extend_from_slice(&buffer);
+            buffer = larger;
         }
+        self.lent = Some(Lent { received: buffer.len(), capacity: buffer.capacity() });
         buffer
     }
 
@@ -64,6 +80,7 @@ impl Inbox {
     /// If a size is impossible; the connection is of no use then.
     pub fn received(&mut self, buffer: BytesMut) -> Result<(), FrameError> {
         self.buffer = buffer;
+        self.lent = None;
         while let Split::Frame(frame) = self.splitter.split(&mut self.buffer)? {
             self.proven_bytes = self.proven_bytes.max(frame.len() + SIZE_BYTES);
             self.frames_bytes += frame.len();
@@ -74,6 +91,12 @@ impl Inbox {
             self.buffer = BytesMut::new();
         }
         Ok(())
+    }
+
+    /// Takes the buffer back unread: the connection has ended.
+    pub fn drop_lent(&mut self, buffer: BytesMut) {
+        drop(buffer);
+        self.lent = None;
     }
 
     /// The oldest complete request.
@@ -100,14 +123,16 @@ impl Inbox {
         self.frames_bytes >= WAITING_BYTES_MAX || self.frames.len() >= WAITING_FRAMES_MAX
     }
 
-    /// Memory held: the buffer and the requests that wait, bytes.
+    /// Memory held: the buffer and the requests that wait, bytes. The buffer that waits for the first bytes of a request
+    /// is not counted: it is small, and idle connections must not use up what requests may hold.
     pub fn held_bytes(&self) -> usize {
-        self.buffer.capacity() + self.frames_bytes
+        let lent = self.lent.filter(|lent| lent.received > 0).map_or(0, |lent| lent.capacity);
+        self.buffer.capacity() + lent + self.frames_bytes
     }
 
     /// Whether part of a request has been received.
     pub fn is_inside_frame(&self) -> bool {
-        !self.buffer.is_empty()
+        !self.buffer.is_empty() || self.lent.is_some_and(|lent| lent.received > 0)
     }
 
     /// Forgets what the client has proven, so that a quiet connection falls back to a small buffer.
@@ -130,7 +155,7 @@ mod tests {
     fn feed(inbox: &mut Inbox, mut bytes: &[u8], step: usize) -> usize {
         let mut largest = 0;
         while !bytes.is_empty() {
-            let mut buffer = inbox.lend();
+            let mut buffer = inbox.lend(usize::MAX);
             let room = buffer.capacity() - buffer.len();
             assert!(room > 0);
             largest = largest.max(buffer.capacity());
@@ -160,7 +185,7 @@ mod tests {
         let mut inbox = Inbox::new(100 << 20);
         let claim = frame(90 << 20);
         assert!(feed(&mut inbox, &claim[..8], 8) <= 2 * RECEIVE_BYTES_BETWEEN_MAX);
-        assert!(feed(&mut inbox, &claim[8..40_000], 1000) <= 40_000 * (RECEIVE_GROWTH + 1) * 2);
+        assert!(feed(&mut inbox, &claim[8..40_000], 1000) <= 40_000 * (RECEIVE_GROWTH + 1));
     }
 
     #[test]
@@ -170,17 +195,43 @@ mod tests {
         inbox.pop().unwrap();
         let second = frame(1 << 20);
         feed(&mut inbox, &second[..100], usize::MAX);
-        let buffer = inbox.lend();
+        let buffer = inbox.lend(usize::MAX);
         assert!(buffer.capacity() >= (1 << 20));
         inbox.received(buffer).unwrap();
         inbox.forget_proven();
     }
 
     #[test]
+    fn what_a_pending_receive_has_counts_as_held() {
+        let mut inbox = Inbox::new(100 << 20);
+        let idle = inbox.lend(usize::MAX);
+        assert_eq!((inbox.held_bytes(), inbox.is_inside_frame()), (0, false));
+        inbox.received(idle).unwrap();
+        feed(&mut inbox, &frame(90 << 20)[..1 << 20], usize::MAX);
+        let buffer = inbox.lend(usize::MAX);
+        assert!(inbox.is_inside_frame());
+        assert_eq!(inbox.held_bytes(), buffer.capacity());
+        inbox.received(buffer).unwrap();
+    }
+
+    #[test]
+    fn growth_is_exact_and_within_the_budget() {
+        let mut inbox = Inbox::new(100 << 20);
+        let whole = frame(3 << 20);
+        feed(&mut inbox, &whole[..1 << 20], usize::MAX);
+        let before = inbox.held_bytes();
+        let tight = inbox.lend(100_000);
+        assert!(tight.capacity() <= before.max((1 << 20) + 100_000));
+        inbox.received(tight).unwrap();
+        let largest = feed(&mut inbox, &whole[1 << 20..], usize::MAX);
+        assert!(largest <= whole.len(), "{largest}");
+    }
+
+    #[test]
     fn impossible_lengths_are_refused() {
         let refused = |length: i32| {
             let mut inbox = Inbox::new(1000);
-            let mut buffer = inbox.lend();
+            let mut buffer = inbox.lend(usize::MAX);
             buffer.extend_from_slice(&length.to_be_bytes());
             inbox.received(buffer).unwrap_err()
         };

@@ -17,7 +17,7 @@ use thalweg_engine::io::Monotonic;
 use thalweg_engine::reactor::{Sleep, Socket};
 use thalweg_protocol::frame::FrameError;
 
-use super::budget::Charge;
+use super::budget::{Charge, Hold};
 use super::inbox::Inbox;
 use super::pipeline::{Failed, Pipeline};
 use super::unsent::Unsent;
@@ -94,8 +94,8 @@ pub async fn serve(shard: Rc<ServerShard>, socket: Socket, client: Rc<Client>) -
                 connection.end_with(End::Shutdown);
             }
             if receiving.is_none() && connection.wants_more() {
-                if connection.charge.may_grow() {
-                    receiving.set(Some(receive(&socket, connection.inbox.lend())));
+                if connection.charge.room() > 0 {
+                    receiving.set(Some(receive(&socket, connection.lend())));
                     freed.set(None);
                 } else if freed.is_none() {
                     freed.set(Some(connection.shard.connections.budget().freed()));
@@ -186,7 +186,19 @@ impl Connection {
         self.end.is_none() && !self.inbox.is_full() && self.unsent.bytes() < UNSENT_BYTES_MAX
     }
 
+    /// A buffer to receive into, charged before it is filled.
+    fn lend(&mut self) -> BytesMut {
+        let buffer = self.inbox.lend(self.charge.room());
+        self.recharge();
+        buffer
+    }
+
     fn received(&mut self, result: io::Result<usize>, buffer: BytesMut) {
+        if self.end.is_some() {
+            // A receive that was pending when the connection ended: what came is not looked at.
+            self.inbox.drop_lent(buffer);
+            return self.recharge();
+        }
         let cut = self.inbox.received(buffer);
         match result {
             Err(error) => self.end_with(End::Receive(error)),
@@ -248,7 +260,9 @@ impl Connection {
     }
 
     fn recharge(&mut self) {
-        self.charge.set(self.inbox.held_bytes() + self.pipeline.running_bytes());
+        let bytes = self.inbox.held_bytes() + self.pipeline.running_bytes();
+        let receives_large = self.inbox.is_inside_frame() && self.inbox.held_bytes() > LARGE_REQUEST_BYTES;
+        self.charge.set(Hold { bytes, receiving_since: receives_large.then_some(self.active) });
     }
 
     fn sent(&mut self, result: io::Result<()>) {
@@ -259,6 +273,7 @@ impl Connection {
             self.ready.clear();
             self.unsent.reset_to(0);
         }
+        self.recharge();
     }
 
     fn is_finished(&self) -> bool {
@@ -271,10 +286,6 @@ impl Connection {
     /// Whether it is the client's turn: to send a request, or to take a reply.
     fn waits_for_client(&self) -> bool {
         self.pipeline.is_empty() || self.unsent.bytes() > 0
-    }
-
-    fn holds_large_request(&self) -> bool {
-        self.inbox.is_inside_frame() && self.inbox.held_bytes() > LARGE_REQUEST_BYTES
     }
 
     /// When to look at the connection's progress again; rarely, so that a timer costs a request nothing.
@@ -291,10 +302,11 @@ impl Connection {
 
     /// Why the connection must end now although nothing happened on it.
     fn overdue(&mut self) -> Option<End> {
-        let quiet = self.shard.io.now().since(self.active);
+        let now = self.shard.io.now();
+        let quiet = now.since(self.active);
         if quiet >= STALLED_REQUEST_MAX {
             self.inbox.forget_proven();
-            if self.holds_large_request() && self.shard.connections.budget().is_spent() {
+            if self.charge.must_give_way(now) {
                 return Some(End::Stalled);
             }
         }
