@@ -17,6 +17,9 @@ use crate::reactor::Io;
 /// Rounds over all shards at one moment before time moves although somebody is still busy.
 const ROUNDS_PER_MOMENT_MAX: usize = 1_000;
 
+/// How far time moves then.
+const BUSY_MOMENT: Duration = Duration::from_micros(1);
+
 /// Why a run ended before what it was to wait for.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -80,17 +83,17 @@ impl SimRunner {
         if self.world.is_dead() { RunError::Crashed { seed } } else { RunError::Driver { seed, source } }
     }
 
-    /// Steps all shards until none can go on at this moment.
+    /// Steps all shards until none can go on at this moment. False: one goes on and on.
     ///
     /// # Errors
     /// If the world ends.
-    pub fn settle(&self) -> Result<(), RunError> {
+    pub fn settle(&self) -> Result<bool, RunError> {
         for _ in 0..ROUNDS_PER_MOMENT_MAX {
             if !self.round()? {
-                break;
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Moves time to the next event or timer, at most to `end`. False if neither will ever come.
@@ -116,12 +119,14 @@ impl SimRunner {
                 return Ok(());
             }
             // What `done` did may have made the shards busy again at this very moment.
-            self.settle()?;
+            let at_rest = self.settle()?;
             let at = self.world.now();
             if at >= end {
                 return Err(RunError::TimeLimit { seed, limit });
             }
-            if !self.advance(end) {
+            if !at_rest {
+                self.world.advance_until(at.after(BUSY_MOMENT).min(end));
+            } else if !self.advance(end) {
                 return if done() { Ok(()) } else { Err(RunError::Deadlock { seed, at }) };
             }
         }
