@@ -36,7 +36,10 @@ pub const LARGE_REQUEST_BYTES: usize = 64 << 10;
 pub const STALLED_REQUEST_MAX: Duration = Duration::from_secs(10);
 
 /// Body of a request that goes through `kafka-protocol`, bytes. Decoded it takes about 15 times as much.
-pub const COLD_REQUEST_BYTES_MAX: usize = 8 << 20;
+pub const COLD_REQUEST_BYTES_MAX: usize = 2 << 20;
+
+/// Elements of all arrays of such a request together.
+pub const REQUEST_ELEMENTS_MAX: usize = 100_000;
 
 /// Partitions of one Produce request.
 pub const PRODUCE_PARTITIONS_MAX: usize = 100_000;
@@ -71,6 +74,7 @@ const _: () = assert!(RECEIVE_GROWTH > 1);
 const _: () = assert!(LARGE_REQUEST_BYTES < SHARD_REQUEST_BYTES);
 const _: () = assert!(OVERLAPPING_BYTES_MAX < SHARD_REQUEST_BYTES);
 const _: () = assert!(COLD_REQUEST_BYTES_MAX < SHARD_REQUEST_BYTES);
+const _: () = assert!(AUTO_CREATIONS_MAX <= PARTITIONS_PER_CREATION_MAX);
 const _: () = assert!(FETCH_RESPONSE_BYTES_MIN <= FETCH_RESPONSE_BYTES_MAX);
 const _: () = assert!(FETCH_RESPONSE_BYTES_MAX < SHARD_UNSENT_BYTES);
 
@@ -86,5 +90,11 @@ pub const METADATA_READ_BYTES: usize = 4 << 20;
 /// Producer ids made durable as taken at a time (Kafka's block).
 pub const PRODUCER_ID_BLOCK: i64 = 1000;
 
-/// Logs that a shard creates at the same time for one topic.
+/// Topics that one Metadata request creates; a client that asks for more asks again.
+pub const AUTO_CREATIONS_MAX: usize = 1000;
+
+/// Topics whose logs are created at the same time.
+pub const TOPIC_CREATIONS_MAX: usize = 64;
+
+/// Logs that a shard creates at the same time.
 pub const LOG_CREATIONS_MAX: usize = 32;

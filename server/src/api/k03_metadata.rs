@@ -5,7 +5,7 @@
 //! so the answer already has it. Topics are named by id from version 12 on. Addresses are those of the listener that
 //! the client came through.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use kafka_protocol::error::ResponseError;
@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::shape::{Shape, array, fixed, string};
 use super::{Api, Reply, Request, RequestError};
+use crate::bounds::AUTO_CREATIONS_MAX;
 use crate::metadata::{self, CreationFault, MetadataImage, Topic, TopicSpec, check_topic_name};
 use crate::shard::ServerShard;
 
@@ -51,7 +52,8 @@ const TOPIC_IDS_FROM: i16 = 12;
 const LISTENER_ERROR_FROM: i16 = 6;
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
-    let asked: MetadataRequest = request.decode(SHAPE)?;
+    let mut asked: MetadataRequest = request.decode(SHAPE)?;
+    forget_repeated(&mut asked);
     let topics = match wanted(&asked, request.version) {
         Wanted::All => all_topics(&shard, &request, &asked),
         Wanted::Listed(topics) => listed_topics(&shard, &request, &asked, topics).await,
@@ -72,6 +74,14 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
         .with_topics(topics)
         .with_cluster_authorized_operations(if request.version <= 10 { operations } else { NO_OPERATIONS });
     request.reply(&response)
+}
+
+/// Keeps the first of each topic, as Kafka does: an answer is much longer than a name.
+fn forget_repeated(asked: &mut MetadataRequest) {
+    let mut seen = HashSet::new();
+    if let Some(topics) = &mut asked.topics {
+        topics.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
+    }
 }
 
 enum Wanted<'a> {
@@ -145,8 +155,11 @@ async fn create_missing(
         let creatable = |name: &str| {
             image.topic(name).is_none() && check_topic_name(name).is_ok() && !Topic::is_internal_name(name)
         };
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for name in topics.iter().filter_map(|topic| topic.name.as_ref()) {
+            if specs.len() == AUTO_CREATIONS_MAX {
+                break;
+            }
             if creatable(name) && seen.insert(name) {
                 specs.push(TopicSpec::with_defaults(name.to_string()));
             }
@@ -161,12 +174,13 @@ async fn create_missing(
         Ok(_) => None,
         // Somebody else was quicker.
         Err(error) if error.fault == CreationFault::Exists => None,
-        Err(error) => {
-            tracing::info!(topic = name, "Not created automatically: {error}");
-            Some((name, error.code()))
-        }
+        Err(error) => Some((name, error)),
     };
-    names.into_iter().zip(answers).filter_map(refusal).collect()
+    let refused: Vec<_> = names.into_iter().zip(answers).filter_map(refusal).collect();
+    if let Some((topic, error)) = refused.first() {
+        tracing::info!(topic, others = refused.len() - 1, "Not created automatically: {error}");
+    }
+    refused.into_iter().map(|(name, error)| (name, error.code())).collect()
 }
 
 fn missing(name: &str, refusals: &HashMap<String, ResponseError>) -> ResponseError {
@@ -267,6 +281,14 @@ mod tests {
             asking(Some(vec![named("a"), MetadataRequestTopic::default().with_topic_id(Uuid::from_u128(9))]));
         assert!(matches!(wanted(&by_id, 11), Wanted::Malformed([_, _])));
         assert!(matches!(wanted(&by_id, 12), Wanted::Listed([_, _])));
+    }
+
+    #[test]
+    fn a_topic_that_is_asked_for_twice_is_answered_once() {
+        let by_id = |id| MetadataRequestTopic::default().with_topic_id(Uuid::from_u128(id));
+        let mut asked = asking(Some(vec![named("a"), by_id(1), named("b"), named("a"), by_id(1), by_id(2)]));
+        forget_repeated(&mut asked);
+        assert_eq!(asked.topics, Some(vec![named("a"), by_id(1), named("b"), by_id(2)]));
     }
 
     #[test]

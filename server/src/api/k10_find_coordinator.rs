@@ -1,8 +1,10 @@
 //! FindCoordinator (key 10), versions 0 to 6: this broker, for every group and transactional id.
 //!
 //! Version 4 and above ask for several keys at once. Share groups (key type 2, from version 6) do not exist here:
-//! INVALID_REQUEST, as from a Kafka without them. The node's address is that of the listener the client came through.
+//! INVALID_REQUEST, as from a Kafka without them. The node's address is that of the listener the client came through;
+//! COORDINATOR_NOT_AVAILABLE if none is advertised for it. A key that is asked for twice is answered once.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use kafka_protocol::error::ResponseError;
@@ -30,10 +32,11 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
-    let body: FindCoordinatorRequest = request.decode(SHAPE)?;
+    let mut body: FindCoordinatorRequest = request.decode(SHAPE)?;
+    forget_repeated(&mut body);
     let image = shard.metadata.image();
     let found = match body.key_type {
-        GROUP | TRANSACTION => Ok(this_broker(&image, request.client.listener)),
+        GROUP | TRANSACTION => this_broker(&image, request.client.listener),
         _ => Err(ResponseError::InvalidRequest),
     };
     let response = respond(body, &found, request.version);
@@ -58,13 +61,26 @@ struct Node {
     port: i32,
 }
 
-fn this_broker(image: &MetadataImage, listener: usize) -> Node {
-    let endpoint = image.broker.endpoints.get(listener);
-    Node {
+fn forget_repeated(body: &mut FindCoordinatorRequest) {
+    let mut seen = HashSet::new();
+    body.coordinator_keys.retain(|key| seen.insert(key.clone()));
+}
+
+fn this_broker(image: &MetadataImage, listener: usize) -> Result<Node, ResponseError> {
+    let endpoint = image.broker.endpoint(listener).ok_or(ResponseError::CoordinatorNotAvailable)?;
+    Ok(Node {
         id: image.broker.id,
-        host: endpoint.map_or_else(StrBytes::new, |endpoint| StrBytes::from_string(endpoint.host.clone())),
-        port: endpoint.map_or(-1, |endpoint| i32::from(endpoint.port)),
-    }
+        host: StrBytes::from_string(endpoint.host.clone()),
+        port: i32::from(endpoint.port),
+    })
+}
+
+/// What a refusal says besides its code.
+fn reason(error: ResponseError) -> StrBytes {
+    StrBytes::from_static_str(match error {
+        ResponseError::CoordinatorNotAvailable => "this listener is not advertised",
+        _ => "unknown coordinator type",
+    })
 }
 
 fn coordinator(key: StrBytes, found: &Result<Node, ResponseError>) -> Coordinator {
@@ -79,7 +95,7 @@ fn coordinator(key: StrBytes, found: &Result<Node, ResponseError>) -> Coordinato
             .with_node_id(BrokerId(-1))
             .with_port(-1)
             .with_error_code(error.code())
-            .with_error_message(Some(StrBytes::from_static_str("unknown coordinator type"))),
+            .with_error_message(Some(reason(*error))),
     }
 }
 
@@ -94,12 +110,14 @@ fn single(found: &Result<Node, ResponseError>) -> FindCoordinatorResponse {
             .with_node_id(BrokerId(-1))
             .with_port(-1)
             .with_error_code(error.code())
-            .with_error_message(Some(StrBytes::from_static_str("unknown coordinator type"))),
+            .with_error_message(Some(reason(*error))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::metadata::{BrokerInfo, Endpoint};
+
     use super::super::encode_reply;
     use super::*;
 
@@ -113,5 +131,28 @@ mod tests {
                 assert!(encoded.is_ok(), "version {version}");
             }
         }
+    }
+
+    #[test]
+    fn a_key_that_is_asked_for_twice_is_answered_once() {
+        let keys = ["a", "b", "a"].map(StrBytes::from_static_str).to_vec();
+        let mut body = FindCoordinatorRequest::default().with_coordinator_keys(keys);
+        forget_repeated(&mut body);
+        assert_eq!(body.coordinator_keys, ["a", "b"].map(StrBytes::from_static_str));
+    }
+
+    /// An empty host was told as an address.
+    #[test]
+    fn a_listener_that_is_not_advertised_has_no_coordinator() {
+        let endpoint = |host: &str| Endpoint { host: host.into(), port: 9092 };
+        let broker = BrokerInfo {
+            id: 1,
+            cluster_id: "c".into(),
+            rack: None,
+            endpoints: vec![endpoint("h"), endpoint("")],
+        };
+        let image = MetadataImage::new(broker);
+        assert_eq!(this_broker(&image, 0).ok().map(|node| node.port), Some(9092));
+        assert_eq!(this_broker(&image, 1).err(), Some(ResponseError::CoordinatorNotAvailable));
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Sources and synonyms since version 1 (KIP-226), types and documentation since version 3 (KIP-569). An empty broker name
 //! asks for the cluster's dynamic defaults, of which there are none. Broker loggers are not in this version:
-//! INVALID_REQUEST. Version 0 is not answered.
+//! INVALID_REQUEST. Version 0 is not answered. A resource that is asked for twice is answered once, with all keys that were
+//! asked for; no keys are all keys.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use kafka_protocol::error::ResponseError;
@@ -49,8 +51,27 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
         kinds: request.version >= KINDS_FROM,
     };
     let answer = |resource: &DescribeConfigsResource| result(resource, describe(&shard, resource), &shown);
-    let results = asked.resources.iter().map(answer).collect();
+    let results = merged(asked.resources).iter().map(answer).collect();
     request.reply(&DescribeConfigsResponse::default().with_results(results))
+}
+
+/// One entry per resource, in the order of their first ones.
+fn merged(resources: Vec<DescribeConfigsResource>) -> Vec<DescribeConfigsResource> {
+    let mut places: HashMap<(i8, StrBytes), usize> = HashMap::new();
+    let mut merged: Vec<DescribeConfigsResource> = Vec::new();
+    for mut resource in resources {
+        resource.configuration_keys = resource.configuration_keys.filter(|keys| !keys.is_empty());
+        let name = (resource.resource_type, resource.resource_name.clone());
+        let place = *places.entry(name).or_insert(merged.len());
+        match merged.get_mut(place) {
+            None => merged.push(resource),
+            Some(first) => match (&mut first.configuration_keys, resource.configuration_keys) {
+                (Some(keys), Some(more)) => keys.extend(more),
+                (keys, _) => *keys = None,
+            },
+        }
+    }
+    merged
 }
 
 /// What the client wants to see, and its version can carry.
@@ -134,4 +155,34 @@ fn synonym(synonym: Synonym) -> DescribeConfigsSynonym {
         .with_name(StrBytes::from_string(synonym.name))
         .with_value(synonym.value.map(StrBytes::from_string))
         .with_source(synonym.source.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resource(name: &'static str, keys: Option<&[&'static str]>) -> DescribeConfigsResource {
+        let keys = keys.map(|keys| keys.iter().map(|key| StrBytes::from_static_str(key)).collect());
+        DescribeConfigsResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(StrBytes::from_static_str(name))
+            .with_configuration_keys(keys)
+    }
+
+    #[test]
+    fn a_resource_is_answered_once_with_all_keys_that_were_asked_for() {
+        let asked = vec![
+            resource("a", Some(&["x"])),
+            resource("b", Some(&["x"])),
+            resource("a", Some(&["y"])),
+            resource("b", None),
+            resource("b", Some(&["y"])),
+        ];
+        assert_eq!(merged(asked), [resource("a", Some(&["x", "y"])), resource("b", None)]);
+    }
+
+    #[test]
+    fn no_keys_are_all_keys() {
+        assert_eq!(merged(vec![resource("a", Some(&[]))]), [resource("a", None)]);
+    }
 }

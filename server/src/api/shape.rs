@@ -3,11 +3,13 @@
 //! That crate reserves memory for as many elements as an array's count claims; a count from the wire must never size
 //! an allocation. The walk proves that every element is there, so the counts that the decoder will read are bounded by
 //! the bytes received. Shapes follow Kafka's message definitions (`clients/src/main/resources/common/message`).
+//! The elements of a request are bounded in all, since a small one may take much memory decoded, and more in its answer.
 //! It deliberately does not look at values: that is the decoder's and the handler's work.
 
 use thalweg_protocol::wire::{Reader, WireError};
 
 use super::RequestError;
+use crate::bounds::REQUEST_ELEMENTS_MAX;
 
 /// The fields of a message or of an array's element, in wire order.
 pub type Shape = [Field];
@@ -60,38 +62,56 @@ impl Field {
     }
 }
 
-/// Proves that `body` holds every element that its array counts announce.
+/// Why a body is not decoded.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("more than {REQUEST_ELEMENTS_MAX} elements in all its arrays")]
+    Elements,
+}
+
+/// A walk along a body.
+struct Walk<'a> {
+    reader: Reader<'a>,
+    version: i16,
+    /// Elements that may still come.
+    elements_left: usize,
+}
+
+/// Proves that `body` holds every element that its array counts announce, and no more than [`REQUEST_ELEMENTS_MAX`].
 ///
 /// # Errors
-/// [`RequestError::Malformed`] naming what was short. Bytes after the last field are let through, as Kafka does.
+/// [`RequestError::Malformed`] naming what was short, or too much. Bytes after the last field are let through, as Kafka does.
 pub fn check(shape: &Shape, body: &[u8], version: i16, flexible: bool) -> Result<(), RequestError> {
-    let mut reader = Reader::new(body, flexible);
-    fields(shape, &mut reader, version).map_err(|short| RequestError::Malformed(short.to_string()))
+    let mut walk = Walk { reader: Reader::new(body, flexible), version, elements_left: REQUEST_ELEMENTS_MAX };
+    walk.fields(shape).map_err(|fault| RequestError::Malformed(fault.to_string()))
 }
 
-fn fields(shape: &Shape, reader: &mut Reader<'_>, version: i16) -> Result<(), WireError> {
-    for field in shape.iter().filter(|field| field.first <= version && version <= field.last) {
-        self::field(field, reader, version)?;
+impl Walk<'_> {
+    fn fields(&mut self, shape: &Shape) -> Result<(), Fault> {
+        let version = self.version;
+        for field in shape.iter().filter(|field| field.first <= version && version <= field.last) {
+            self.field(field)?;
+        }
+        Ok(self.reader.skip_tags()?)
     }
-    reader.skip_tags()
-}
 
-fn field(field: &Field, reader: &mut Reader<'_>, version: i16) -> Result<(), WireError> {
-    match field.kind {
-        Kind::Fixed(bytes) => reader.take(bytes).map(drop),
-        Kind::Str => reader.nullable_string().map(drop),
-        Kind::Array(element) => elements(reader, |reader| fields(element, reader, version)),
-        Kind::Plain(element) => elements(reader, |reader| self::field(element, reader, version)),
+    fn field(&mut self, field: &Field) -> Result<(), Fault> {
+        match field.kind {
+            Kind::Fixed(bytes) => Ok(self.reader.take(bytes).map(drop)?),
+            Kind::Str => Ok(self.reader.nullable_string().map(drop)?),
+            Kind::Array(element) => self.elements(|walk| walk.fields(element)),
+            Kind::Plain(element) => self.elements(|walk| walk.field(element)),
+        }
     }
-}
 
-/// The reader refuses a count beyond the bytes that are left.
-fn elements(
-    reader: &mut Reader<'_>,
-    mut element: impl FnMut(&mut Reader<'_>) -> Result<(), WireError>,
-) -> Result<(), WireError> {
-    let count = reader.nullable_count()?.unwrap_or(0);
-    (0..count).try_for_each(|_| element(reader))
+    /// The reader refuses a count beyond the bytes that are left.
+    fn elements(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        let count = self.reader.nullable_count()?.unwrap_or(0);
+        self.elements_left = self.elements_left.checked_sub(count).ok_or(Fault::Elements)?;
+        (0..count).try_for_each(|_| element(self))
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +141,20 @@ mod tests {
         assert!(check(LIST_OFFSETS, &varint, 6, true).is_err());
         let endless = [&[0, 0, 0, 1][..], &[0], &[0xff; 9]].concat();
         assert!(check(LIST_OFFSETS, &endless, 6, true).is_err());
+    }
+
+    #[test]
+    fn elements_are_bounded_over_all_arrays_of_a_request() {
+        const LISTS: &Shape = &[array(&[plain_array(&fixed(1))])];
+        let half = REQUEST_ELEMENTS_MAX / 2;
+        let list =
+            |count: usize| [&i32::try_from(count).unwrap().to_be_bytes()[..], &vec![0; count]].concat();
+        let lists = |counts: [usize; 2]| [&[0, 0, 0, 2][..], &list(counts[0]), &list(counts[1])].concat();
+        assert!(check(LISTS, &lists([half, half - 2]), 0, false).is_ok());
+        assert!(matches!(
+            check(LISTS, &lists([half, half - 1]), 0, false),
+            Err(RequestError::Malformed(what)) if what.contains("elements")
+        ));
     }
 
     #[test]
