@@ -10,12 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use thalweg_engine::id::{PartitionId, ShardId};
-use thalweg_engine::reactor::sync::Latch;
+use thalweg_engine::reactor::sync::{Latch, Semaphore};
 use thalweg_engine::reactor::{Io, Mesh};
 use thalweg_engine::runtime::ShardContext;
 use thalweg_engine::storage::Storage;
 
 use crate::api::k01_fetch::{FetchSessions, FetchWatches};
+use crate::bounds::LOG_CREATIONS_MAX;
 use crate::config::BrokerConfig;
 use crate::connection::{self, Connections, ListenError};
 use crate::metadata::{ControllerSlot, Metadata};
@@ -32,6 +33,8 @@ pub struct ServerShard {
     pub metadata: Arc<Metadata>,
     /// Filled on shard 0 when the metadata has been read.
     pub controller: ControllerSlot,
+    /// Held by logs that are being created here.
+    pub log_creations: Rc<Semaphore>,
     pub connections: Connections,
     pub fetch_sessions: FetchSessions,
     pub fetch_watches: FetchWatches,
@@ -54,6 +57,7 @@ impl ServerShard {
             fetch_sessions: FetchSessions::new(&config, context.shards),
             fetch_watches: FetchWatches::default(),
             controller: ControllerSlot::default(),
+            log_creations: Rc::new(Semaphore::new(LOG_CREATIONS_MAX)),
             config,
             metadata,
             ended: Latch::new(),

@@ -11,13 +11,12 @@ use std::sync::Arc;
 use thalweg_engine::id::{PartitionId, ShardId, TopicPartition};
 use thalweg_engine::log::LogOptions;
 use thalweg_engine::reactor::ShardGone;
-use thalweg_engine::reactor::sync::{Semaphore, SenderGone, oneshot};
+use thalweg_engine::reactor::sync::{SenderGone, oneshot};
 
 use super::controller::{ChangeError, Controller, DeletionError, Shards, TopicRef};
 use super::creation::{Creation, CreationError, TopicSpec};
 use super::image::{Partition, Topic};
 use super::source::EmbeddedLog;
-use crate::bounds::LOG_CREATIONS_MAX;
 use crate::shard::ServerShard;
 
 /// The shard that the controller and its log live on.
@@ -172,9 +171,9 @@ async fn create_here(
     ids: Vec<PartitionId>,
     options: Arc<LogOptions>,
 ) -> Vec<(PartitionId, i32)> {
-    let slots = Rc::new(Semaphore::new(LOG_CREATIONS_MAX));
     let create = |id: PartitionId| {
-        let (storage, options, slots) = (Rc::clone(&shard.storage), Arc::clone(&options), Rc::clone(&slots));
+        let (storage, options, slots) =
+            (Rc::clone(&shard.storage), Arc::clone(&options), Rc::clone(&shard.log_creations));
         let name = TopicPartition { topic: topic.clone(), partition: id.index };
         shard.io.spawn("create a log", async move {
             let _slot = slots.acquire(1).await;

@@ -22,8 +22,9 @@ use uuid::Uuid;
 use super::Metadata;
 use super::creation::{self, Creation, CreationError, CreationFault, TopicSpec};
 use super::image::{MetadataImage, Partition, Topic};
-use crate::bounds::{PARTITIONS_PER_CREATION_MAX, PRODUCER_ID_BLOCK};
+use crate::bounds::{PARTITIONS_PER_CREATION_MAX, PRODUCER_ID_BLOCK, TOPIC_CREATIONS_MAX};
 use crate::config::BrokerConfig;
+use crate::scatter::join_all;
 
 /// Where changes become durable.
 pub(super) trait Source {
@@ -156,14 +157,14 @@ impl<S: Source, H: Shards> Controller<S, H> {
     /// The topics that `specs` describe: each is checked as if those before it existed.
     fn plan(&self, specs: &[TopicSpec], image: &MetadataImage) -> Vec<Result<Topic, CreationError>> {
         let mut imagined = image.clone();
-        let mut partitions = 0;
+        let mut partitions_left = PARTITIONS_PER_CREATION_MAX;
         let plan = |spec: &TopicSpec| {
+            // Before anything that costs time: the bound is one on the work that a request makes, too. As in KRaft, what
+            // turns out to be wrong counts.
+            partitions_left = partitions_left
+                .checked_sub(creation::partitions_asked(spec, &self.config).max(1))
+                .ok_or_else(creation::too_many_partitions)?;
             let topic = creation::plan(spec, self.new_topic_id(&imagined), &imagined, &self.config)?;
-            partitions += topic.partitions.len();
-            if partitions > PARTITIONS_PER_CREATION_MAX {
-                let message = "Excessively large number of partitions per request.";
-                return Err(CreationError::new(CreationFault::Policy, message));
-            }
             imagined.insert(Arc::new(topic.clone()));
             Ok(topic)
         };
@@ -177,10 +178,19 @@ impl<S: Source, H: Shards> Controller<S, H> {
         image: &MetadataImage,
     ) -> Vec<Result<Creation, CreationError>> {
         let mut next = image.clone();
+        let topics: Vec<&Topic> = planned.iter().flatten().collect();
+        let mut partitions = Vec::with_capacity(topics.len());
+        for some in topics.chunks(TOPIC_CREATIONS_MAX) {
+            partitions.extend(join_all(some.iter().map(|topic| self.shards.create(topic)).collect()).await);
+        }
+        let mut partitions = partitions.into_iter();
         let mut answers = Vec::with_capacity(planned.len());
         for plan in planned {
             let topic = match plan {
-                Ok(topic) => Topic { partitions: self.shards.create(&topic).await, ..topic },
+                Ok(topic) => {
+                    let partitions = partitions.next().unwrap_or_else(|| topic.partitions.clone());
+                    Topic { partitions, ..topic }
+                }
                 Err(error) => {
                     answers.push(Err(error));
                     continue;
@@ -388,6 +398,20 @@ mod tests {
         assert!(now(controller.next_producer_id()).is_err());
         assert!(story.borrow().is_empty());
         assert_eq!((metadata.image().topics().count(), metadata.image().next_producer_id), (0, 0));
+    }
+
+    #[test]
+    fn what_a_request_asks_for_in_all_is_bounded_before_it_is_looked_at() {
+        let (controller, _, story) = controller();
+        let sized = |name: &str, partitions| TopicSpec { partitions, ..spec(name) };
+        let max = i32::try_from(PARTITIONS_PER_CREATION_MAX).unwrap();
+        let specs = vec![sized("..", 1), sized("a", max), sized("b", max - 2), sized("c", 1), sized("c", 1)];
+        let answers = now(controller.create(specs, false));
+        let faults: Vec<_> =
+            answers.iter().map(|answer| answer.as_ref().err().map(|error| error.fault)).collect();
+        let policy = Some(CreationFault::Policy);
+        assert_eq!(faults, [Some(CreationFault::Name), policy, None, None, policy]);
+        assert_eq!(story.borrow().len(), 3);
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub(super) fn plan(
         false => spec.assignments.len(),
     };
     if count > PARTITIONS_PER_CREATION_MAX {
-        return refuse(CreationFault::Policy, "Excessively large number of partitions per request.");
+        return Err(too_many_partitions());
     }
     check_topic_name(&spec.name).map_err(|message| CreationError::new(CreationFault::Name, message))?;
     check_collision(&spec.name, image)?;
@@ -135,6 +135,20 @@ pub(super) fn plan(
         .map_err(|error| CreationError::new(CreationFault::Config, error.to_string()))?;
     let partitions = vec![Partition { leader_epoch: None }; count];
     Ok(Topic { name: spec.name.clone(), id, partitions, config: Arc::new(resolved) })
+}
+
+/// How many partitions `spec` asks for; 0 where it makes no sense.
+pub(super) fn partitions_asked(spec: &TopicSpec, config: &BrokerConfig) -> usize {
+    let asked = if spec.partitions == -1 { config.partitions_default } else { spec.partitions };
+    match spec.assignments.is_empty() {
+        true => usize::try_from(asked).unwrap_or(0),
+        false => spec.assignments.len(),
+    }
+}
+
+/// What more than [`PARTITIONS_PER_CREATION_MAX`] in one request are refused with.
+pub(super) fn too_many_partitions() -> CreationError {
+    CreationError::new(CreationFault::Policy, "Excessively large number of partitions per request.")
 }
 
 fn overrides(spec: &TopicSpec) -> Result<BTreeMap<String, String>, CreationError> {
@@ -163,12 +177,11 @@ fn overrides(spec: &TopicSpec) -> Result<BTreeMap<String, String>, CreationError
 }
 
 fn counted(spec: &TopicSpec, config: &BrokerConfig) -> Result<usize, CreationError> {
-    let partitions = if spec.partitions == -1 { config.partitions_default } else { spec.partitions };
     let replicas = match spec.replication_factor {
         -1 => config.replication_factor_default,
         replicas => replicas,
     };
-    let count = usize::try_from(partitions).unwrap_or(0);
+    let count = partitions_asked(spec, config);
     if count == 0 {
         return refuse(CreationFault::Partitions, "Number of partitions must be larger than 0.");
     }
