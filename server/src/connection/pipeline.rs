@@ -64,11 +64,11 @@ impl Pipeline {
     /// Polls what runs. Returns whether anything ended.
     ///
     /// # Errors
-    /// The first request that asks for the end of the connection; it gets no reply, the others go on.
+    /// The first request that asks for the end of the connection. It gets no reply and neither do those behind it, which
+    /// are dropped: a client must not take a later reply for this one's. Those before it go on.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Result<bool, Failed> {
         let mut progressed = false;
-        let mut failed = None;
-        for slot in &mut self.slots {
+        for (at, slot) in self.slots.iter_mut().enumerate() {
             let State::Running(handler) = &mut slot.state else { continue };
             let Poll::Ready(result) = handler.as_mut().poll(cx) else { continue };
             self.running -= 1;
@@ -77,12 +77,24 @@ impl Pipeline {
             match result {
                 Ok(reply) => slot.state = State::Done(reply),
                 Err(source) => {
+                    let failed = Failed { api: slot.api.name, source };
                     slot.state = State::Done(Reply::Silent);
-                    failed.get_or_insert(Failed { api: slot.api.name, source });
+                    self.truncate(at);
+                    return Err(failed);
                 }
             }
         }
-        failed.map_or(Ok(progressed), Err)
+        Ok(progressed)
+    }
+
+    /// Drops the requests from the one at `at` on.
+    fn truncate(&mut self, at: usize) {
+        for slot in self.slots.drain(at..) {
+            if matches!(slot.state, State::Running(_)) {
+                self.running -= 1;
+                self.running_bytes -= slot.request_bytes;
+            }
+        }
     }
 
     /// Moves the replies that may leave now behind `out`; returns their bytes.
@@ -187,6 +199,23 @@ mod tests {
             pipeline.start(&k00_produce::API, 1, gated(0).1);
         }
         assert!(!pipeline.admits(&k00_produce::API, 1));
+    }
+
+    #[test]
+    fn nothing_leaves_from_behind_a_request_that_ends_the_connection() {
+        let mut pipeline = Pipeline::default();
+        let (first, handler) = gated(0);
+        pipeline.start(&k00_produce::API, 1, handler);
+        let malformed = async { Err(RequestError::Malformed("cut short".into())) };
+        pipeline.start(&k00_produce::API, 2, Box::pin(malformed));
+        let (later, handler) = gated(2);
+        later.set(true);
+        pipeline.start(&k00_produce::API, 4, handler);
+        assert!(pipeline.poll(&mut Context::from_waker(Waker::noop())).is_err());
+        assert_eq!((run(&mut pipeline), pipeline.running_bytes()), (vec![], 1));
+        first.set(true);
+        assert_eq!(run(&mut pipeline), [0]);
+        assert!(pipeline.is_empty());
     }
 
     #[test]
