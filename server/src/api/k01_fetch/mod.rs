@@ -96,10 +96,12 @@ async fn find(
         }
         let bytes: usize = found.iter().map(Found::record_bytes).sum();
         let failed = found.iter().any(|found| found.error().is_some());
+        let diverged = found.iter().any(Found::is_diverging);
         let bounds: Vec<Bounds> = found.iter().filter_map(|found| found.bounds.ok()).collect();
         // A watch also ends when a log closes: there is nothing to wait for then.
         let in_vain = seen.as_ref() == Some(&bounds);
-        if bytes >= bytes_min || refused || failed || in_vain || entries.is_empty() || patience.is_over() {
+        let told = refused || failed || diverged;
+        if bytes >= bytes_min || told || in_vain || entries.is_empty() || patience.is_over() {
             return found;
         }
         seen = Some(bounds);

@@ -44,6 +44,11 @@ impl Found {
         self.bounds.as_ref().is_ok_and(|bounds| bounds.readable)
     }
 
+    /// There is a diverging epoch to tell, which does not wait for records.
+    pub fn is_diverging(&self) -> bool {
+        self.bounds.as_ref().is_ok_and(|bounds| bounds.diverging.is_some())
+    }
+
     pub fn record_bytes(&self) -> usize {
         self.records.iter().map(Bytes::len).sum()
     }
