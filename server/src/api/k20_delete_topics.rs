@@ -11,7 +11,6 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::delete_topics_request::{DeleteTopicState, DeleteTopicsRequest};
 use kafka_protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
 
 use super::shape::{Shape, array, fixed, plain_array, string};
 use super::{Api, Reply, Request, RequestError};
@@ -88,7 +87,26 @@ async fn delete(shard: &ServerShard, topic: DeleteTopicState, wanted: TopicRef) 
 fn refused(topic: DeleteTopicState, error: ResponseError, message: &'static str) -> DeletableTopicResult {
     DeletableTopicResult::default()
         .with_name(topic.name)
-        .with_topic_id(Uuid::nil())
+        .with_topic_id(topic.topic_id)
         .with_error_code(error.code())
         .with_error_message(Some(StrBytes::from_static_str(message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// AdminClient finds the answer to a deletion by id by that id, and failed when a refusal had none.
+    #[test]
+    fn a_refusal_names_the_topic_as_the_request_did() {
+        let id = Uuid::from_u128(7);
+        let answer = refused(
+            DeleteTopicState::default().with_topic_id(id),
+            ResponseError::TopicDeletionDisabled,
+            "Topic deletion is disabled.",
+        );
+        assert_eq!((answer.name, answer.topic_id), (None, id));
+    }
 }
