@@ -120,6 +120,9 @@ async fn answer_all(shard: Rc<ServerShard>, questions: Vec<Question>) -> Vec<Res
 
 async fn answer(shard: Rc<ServerShard>, question: Question) -> Result<Answer, ResponseError> {
     let log = shard.storage.log(question.partition).ok_or(ResponseError::KafkaStorageError)?;
+    if log.corruption().is_some() {
+        return Err(ResponseError::KafkaStorageError);
+    }
     errors::check_leader_epoch(question.current_leader_epoch, log.leader_epoch())?;
     match question.timestamp {
         LATEST => {

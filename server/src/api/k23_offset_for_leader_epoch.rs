@@ -81,6 +81,9 @@ async fn answer_all(
 
 fn answer(shard: &ServerShard, question: &Question) -> Result<EpochEnd, ResponseError> {
     let log = shard.storage.log(question.partition).ok_or(ResponseError::KafkaStorageError)?;
+    if log.corruption().is_some() {
+        return Err(ResponseError::KafkaStorageError);
+    }
     errors::check_leader_epoch(question.current_leader_epoch, log.leader_epoch())?;
     Ok(log.epoch_end(question.leader_epoch))
 }
