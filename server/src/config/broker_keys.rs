@@ -3,7 +3,7 @@
 //! Names, types, defaults and bounds are those of Apache Kafka 3.2.0's `KafkaConfig`, so that a file moves over unchanged;
 //! the last rows are this server's own. A key belongs here only if something reads it.
 
-use super::key::{Check, Key, Kind};
+use super::key::{BATCH_BYTES_MAX, Check, Key, Kind};
 
 /// By name.
 pub static BROKER_KEYS: &[Key] = &[
@@ -19,7 +19,7 @@ pub static BROKER_KEYS: &[Key] = &[
     Key::new("durability", Kind::String, Some("disk"), "Default of the topic's durability: what an acknowledgement promises. disk: on stable storage, survives power loss. os: in the kernel's cache, survives the end of the process. memory: survives nothing until it is flushed, within a bound.").check(Check::OneOf(&["disk", "os", "memory"])),
     Key::new("fetch.max.bytes", Kind::Int, Some("57671680"), "Most bytes that one fetch returns.").check(Check::Min(1024)),
     Key::new("inter.broker.listener.name", Kind::String, None, "Listener that other brokers would use; it must be one of the advertised ones."),
-    Key::new("journal.bytes", Kind::Long, Some("1073741824"), "Bound of the journal of one shard in one directory.").check(Check::Min(67_108_864)),
+    Key::new("journal.bytes", Kind::Long, Some("1073741824"), "Bound of a journal. A shard has one in each directory for topics whose durability is disk, and one more once one with os or memory is written there; a journal may exceed the bound by its last file.").check(Check::Min(67_108_864)),
     Key::new("listener.security.protocol.map", Kind::String, Some("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"), "Security protocol by listener name. PLAINTEXT is the one there is."),
     Key::new("listeners", Kind::String, Some("PLAINTEXT://:9092"), "Addresses to listen on, NAME://HOST:PORT each. An empty host listens on every interface and advertises the canonical host name; 0.0.0.0 is every interface too."),
     Key::new("log.cleanup.policy", Kind::List, Some("delete"), "Default of cleanup.policy.").check(Check::EachOneOf(&["compact", "delete"])),
@@ -49,7 +49,7 @@ pub static BROKER_KEYS: &[Key] = &[
     Key::new("max.connections.per.ip", Kind::Int, Some("2147483647"), "Open connections from one address.").check(Check::Min(0)),
     Key::new("max.connections.per.ip.overrides", Kind::String, Some(""), "Other bounds than max.connections.per.ip, ADDRESS:BOUND each, separated by commas."),
     Key::new("max.incremental.fetch.session.cache.slots", Kind::Int, Some("1000"), "Fetch sessions (KIP-227) that are kept.").check(Check::Min(0)),
-    Key::new("message.max.bytes", Kind::Int, Some("1048588"), "Default of max.message.bytes.").check(Check::Min(0)),
+    Key::new("message.max.bytes", Kind::Int, Some("1048588"), "Default of max.message.bytes.").check(Check::Range(0, BATCH_BYTES_MAX)),
     Key::new("min.insync.replicas", Kind::Int, Some("1"), "Default of the topic's min.insync.replicas.").check(Check::Min(1)),
     Key::new("node.id", Kind::Int, Some("-1"), "The same as broker.id."),
     Key::new("num.io.threads", Kind::Int, Some("8"), "Bounds the number of shards while num.shards is not set.").check(Check::Min(1)),
@@ -57,7 +57,6 @@ pub static BROKER_KEYS: &[Key] = &[
     Key::new("num.shards", Kind::Int, None, "Shards: threads with a core, a ring and a journal each. Without it, the cores that this process may run on, or num.io.threads if that is set and smaller.").check(Check::Range(1, 1024)),
     Key::new("producer.id.expiration.ms", Kind::Int, Some("86400000"), "How long the state of an idempotent producer is kept after its last batch (Kafka 3.4 and later have this key).").check(Check::Min(1)),
     Key::new("queued.max.request.bytes", Kind::Long, Some("-1"), "Bytes of requests that are received and not answered yet; -1 sets no bound of its own."),
-    Key::new("queued.max.requests", Kind::Int, Some("500"), "Requests that are received and not answered yet; no more is read from clients meanwhile.").check(Check::Min(1)),
     Key::new("reserved.broker.max.id", Kind::Int, Some("1000"), "Greatest broker.id that can be set while ids may be generated; generated ones are greater.").check(Check::Min(0)),
     Key::new("security.inter.broker.protocol", Kind::String, Some("PLAINTEXT"), "Names the inter-broker listener by its protocol, if inter.broker.listener.name is not set."),
     Key::new("socket.listen.backlog.size", Kind::Int, Some("50"), "Connections that the kernel keeps while they wait to be accepted.").check(Check::Min(1)),

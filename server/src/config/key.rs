@@ -1,5 +1,8 @@
 //! One row of a configuration table: what a key is called, which values it takes, and what it does.
 
+/// Largest batch that the engine takes, bytes: more cannot be allowed.
+pub(super) const BATCH_BYTES_MAX: i64 = thalweg_engine::bounds::BATCH_BYTES_MAX as i64;
+
 /// A value's type, as DescribeConfigs names it (`DescribeConfigsResponse.ConfigType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

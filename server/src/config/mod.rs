@@ -51,7 +51,7 @@ pub struct BrokerConfig {
     pub log_dirs: Vec<PathBuf>,
     /// `num.shards`, or what follows from `num.io.threads` and the processors that are there; at least 1.
     pub shards: u16,
-    /// `journal.bytes`: bound of one shard's journal in one directory.
+    /// `journal.bytes`: bound of one journal; a shard has up to two in each directory.
     pub journal_bytes: u64,
     /// `cache.bytes`: bound of the engine's memory for tails and read-ahead, over all shards.
     pub cache_bytes: u64,
@@ -83,9 +83,7 @@ pub struct BrokerConfig {
     pub connection_rate_max: u32,
     /// `connections.max.idle.ms`; None never closes an idle connection (a negative value).
     pub connections_idle_max: Option<Duration>,
-    /// `queued.max.requests`: requests that are received and not answered yet, over all connections.
-    pub queued_requests_max: usize,
-    /// `queued.max.request.bytes`: bytes of such requests; None for no bound of its own.
+    /// `queued.max.request.bytes`: bytes of requests that are received and not answered yet; None for no bound of its own.
     pub queued_request_bytes_max: Option<u64>,
     /// `fetch.max.bytes`: upper bound of what one Fetch answers.
     pub fetch_bytes_max: usize,

@@ -70,7 +70,6 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         connections_idle_max: u64::try_from(reader.number("connections.max.idle.ms")?)
             .ok()
             .map(Duration::from_millis),
-        queued_requests_max: reader.size("queued.max.requests")?,
         queued_request_bytes_max: queued_request_bytes(&reader)?,
         fetch_bytes_max: reader.size("fetch.max.bytes")?,
         fetch_sessions_max: reader.size("max.incremental.fetch.session.cache.slots")?,
@@ -458,6 +457,11 @@ mod tests {
                 &[("queued.max.request.bytes", "5")],
                 &["queued.max.request.bytes", "5", "socket.request.max.bytes"],
             ),
+            (
+                &[("message.max.bytes", "62914561")],
+                &["message.max.bytes", "62914561", "no more than 62914560"],
+            ),
+            (&[("queued.max.requests", "0")], &["queued.max.requests", "0", "at least 1"]),
             (&[("max.connections.per.ip", "0")], &["max.connections.per.ip", "0", "overrides"]),
             (
                 &[("max.connections.per.ip.overrides", "localhost")],

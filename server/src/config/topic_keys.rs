@@ -3,7 +3,7 @@
 //! Names, types, defaults, bounds and synonyms are those of Apache Kafka 3.2.0's `LogConfig`, plus `durability`. Keys
 //! without an effect here say so; they are checked and kept all the same, so that tools which set them work.
 
-use super::key::{Check, Key, Kind};
+use super::key::{BATCH_BYTES_MAX, Check, Key, Kind};
 
 /// By name.
 pub static TOPIC_KEYS: &[Key] = &[
@@ -18,7 +18,7 @@ pub static TOPIC_KEYS: &[Key] = &[
     Key::new("index.interval.bytes", Kind::Int, Some("4096"), "Bytes of log between two entries of the offset index.").check(Check::Min(0)).synonym("log.index.interval.bytes"),
     Key::new("leader.replication.throttled.replicas", Kind::List, Some(""), "No effect: this is one broker, nothing is replicated.").check(Check::ThrottledReplicas),
     Key::new("max.compaction.lag.ms", Kind::Long, Some("9223372036854775807"), "No effect: there is no log compaction in this version.").check(Check::Min(1)).synonym("log.cleaner.max.compaction.lag.ms"),
-    Key::new("max.message.bytes", Kind::Int, Some("1048588"), "Largest record batch, in bytes, compressed if it is compressed.").check(Check::Min(0)).synonym("message.max.bytes"),
+    Key::new("max.message.bytes", Kind::Int, Some("1048588"), "Largest record batch, in bytes, compressed if it is compressed.").check(Check::Range(0, BATCH_BYTES_MAX)).synonym("message.max.bytes"),
     Key::new("message.downconversion.enable", Kind::Boolean, Some("true"), "No effect: record batches are of magic 2, and are never converted.").synonym("log.message.downconversion.enable"),
     Key::new("message.format.version", Kind::String, Some("3.0-IV1"), "No effect: record batches are of magic 2, and are never converted.").check(Check::KafkaVersion).synonym("log.message.format.version"),
     Key::new("message.timestamp.difference.max.ms", Kind::Long, Some("9223372036854775807"), "Largest distance of a record's timestamp from the broker's clock; with LogAppendTime it does not count.").check(Check::Min(0)).synonym("log.message.timestamp.difference.max.ms"),

@@ -21,6 +21,8 @@ const TIERED: &str = "No effect: there is no tiered storage.";
 const PURGATORY: &str = "No effect: a waiting request is forgotten when it ends, there is nothing to purge.";
 const POLICIES: &str = "No effect: policies are Java classes, which this server cannot load.";
 const THREADS: &str = "No effect: the shards do this work (num.shards).";
+const REQUESTS: &str =
+    "No effect: requests are bounded by their bytes (queued.max.request.bytes), and on each connection.";
 const COMPRESSION: &str = "No effect: batches are stored as their producer compressed them.";
 const FORMAT: &str = "No effect: record batches are of magic 2, and are never converted.";
 const CHECKPOINTS: &str = "No effect: checkpoints are written as journal space is needed.";
@@ -135,6 +137,7 @@ pub static UNSUPPORTED_KEYS: &[Key] = &[
     Key::new("process.roles", Kind::List, Some(""), QUORUM)
         .check(Check::EachOneOf(&["broker", "controller"])),
     Key::new("producer.purgatory.purge.interval.requests", Kind::Int, Some("1000"), PURGATORY),
+    Key::new("queued.max.requests", Kind::Int, Some("500"), REQUESTS).check(Check::Min(1)),
     Key::new("quota.window.num", Kind::Int, Some("11"), QUOTAS).check(Check::Min(1)),
     Key::new("quota.window.size.seconds", Kind::Int, Some("1"), QUOTAS).check(Check::Min(1)),
     Key::new("remote.log.index.file.cache.total.size.bytes", Kind::Long, Some("1073741824"), TIERED)

@@ -186,6 +186,11 @@ mod tests {
                 "Invalid value 1 for configuration segment.bytes: Value must be at least 14",
             ),
             (
+                "max.message.bytes",
+                "62914561",
+                "Invalid value 62914561 for configuration max.message.bytes: Value must be no more than 62914560",
+            ),
+            (
                 "segment.bytes",
                 "99999999999",
                 "Invalid value 99999999999 for configuration segment.bytes: Not a number of type INT",
@@ -236,6 +241,7 @@ mod tests {
             ("message.format.version", "2.8"),
             ("message.format.version", "3.0-IV1"),
             ("retention.ms", "-1"),
+            ("max.message.bytes", "62914560"),
         ];
         for (key, text) in cases {
             assert!(find(key).unwrap().parse(text).is_ok(), "{key}={text}");
