@@ -74,7 +74,7 @@ pub const CHUNK_GROWS_WITHIN_MS: u64 = 500;
 pub const CHUNK_IDLE_MS: u64 = 10_000;
 
 /// Segment writes in flight per shard and directory.
-pub const SEGMENT_WRITES_MAX: usize = 4;
+pub const SEGMENT_WRITES_MAX: usize = 8;
 
 /// Bytes of one allocation step of a segment, doubled from the smallest to the largest as it grows.
 pub const ALLOCATE_BYTES_MIN: u64 = 64 << 10;
@@ -82,6 +82,9 @@ pub const ALLOCATE_BYTES_MAX: u64 = 64 << 20;
 
 /// Longest time between two checkpoints of a shard that has appended, milliseconds.
 pub const CHECKPOINT_EVERY_MS: u64 = 5_000;
+
+/// Logs that one checkpoint writes and syncs at the same time.
+pub const CHECKPOINT_SYNCS_MAX: usize = 16;
 
 /// Free disk space below which appends are refused, bytes.
 pub const DISK_RESERVE_BYTES: u64 = 64 << 20;

@@ -37,7 +37,7 @@ pub struct Checkpoint {
     pub leader_epoch: i32,
     /// Written by a clean stop: the segments are at their true sizes and nothing follows in the journal.
     pub clean: bool,
-    /// Lowest sequence still needed of the shard's durable and page-cache journals (running checkpoints only).
+    /// Lowest sequence still needed of the shard's durable and cached journals (running checkpoints only).
     pub needed: [u64; 2],
     pub partitions: Vec<PartitionCheckpoint>,
 }

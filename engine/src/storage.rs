@@ -3,7 +3,7 @@
 //! Owned by one shard; other shards reach it by message.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bounds::CHECKPOINT_EVERY_MS;
+use crate::bounds::{CHECKPOINT_EVERY_MS, CHECKPOINT_SYNCS_MAX};
 use crate::checkpoint::{self, Checkpoint, PartitionCheckpoint};
 use crate::error::{IoFailure, StorageError};
 use crate::format::partition_metadata;
 use crate::id::{PartitionId, ShardId, TopicPartition};
 use crate::io::release_recycled;
 use crate::journal::{JournalFileId, Lane};
-use crate::log::{ColdCache, Goal, Log, LogOptions, LogSeed, TailCache};
+use crate::log::{ColdCache, Goal, Log, LogOptions, LogPosition, LogSeed, TailCache};
 use crate::reactor::Io;
 use crate::runtime::CleanPartition;
 use crate::volume::{Volume, VolumeSeed, replace_file};
@@ -220,13 +220,7 @@ impl Storage {
             return Ok(());
         }
         volume.checkpoint_stale.set(true);
-        let mut reached = Vec::new();
-        for log in dirty {
-            if log.corruption().is_none() {
-                log.materialise(Goal::Committed).await?;
-                reached.push((Rc::clone(&log), log.sync().await?));
-            }
-        }
+        let reached = self.settle(dirty).await?;
         for (log, position) in &reached {
             log.note_synced(*position);
         }
@@ -247,6 +241,29 @@ impl Storage {
             journal.release(needed);
         }
         Ok(())
+    }
+
+    /// Writes and syncs what is committed of these logs, some at a time: one sync waits mostly for the disk. Returns up
+    /// to where each is synced.
+    async fn settle(&self, logs: Vec<Rc<Log>>) -> Result<Vec<(Rc<Log>, LogPosition)>, IoFailure> {
+        let mut reached = Vec::with_capacity(logs.len());
+        let mut running = VecDeque::new();
+        for log in logs.into_iter().filter(|log| log.corruption().is_none()) {
+            if running.len() >= CHECKPOINT_SYNCS_MAX
+                && let Some(oldest) = running.pop_front()
+            {
+                reached.push(oldest.await?);
+            }
+            running.push_back(self.io.spawn("checkpoint of a log", async move {
+                log.materialise(Goal::Committed).await?;
+                let position = log.sync().await?;
+                Ok((log, position))
+            }));
+        }
+        for task in running {
+            reached.push(task.await?);
+        }
+        Ok(reached)
     }
 
     fn snapshot(&self, volume: &Rc<Volume>, logs: &[Rc<Log>], clean: bool) -> Checkpoint {

@@ -17,7 +17,7 @@ pub const FIRST_COMMIT: u64 = PAGE_BYTES as u64;
 pub enum Lane {
     /// O_DIRECT and O_DSYNC: a finished write survives power loss.
     Durable,
-    /// Through the page cache: a finished write survives the process.
+    /// O_DIRECT without a sync: a finished write survives the process, and the disk's cache decides about power loss.
     Cached,
 }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::file::{self, FIRST_COMMIT, JournalFileId, Lane};
-use crate::bounds::{JOURNAL_RETRY_MS, JOURNAL_FILE_BYTES, JOURNAL_FIRST_FILE_BYTES, JOURNAL_PREWRITE_BYTES};
+use crate::bounds::{JOURNAL_FILE_BYTES, JOURNAL_FIRST_FILE_BYTES, JOURNAL_PREWRITE_BYTES, JOURNAL_RETRY_MS};
 use crate::error::IoFailure;
 use crate::id::ShardId;
 use crate::io::{AlignedBuf, OpenMode, PAGE_BYTES};

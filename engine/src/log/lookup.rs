@@ -157,7 +157,11 @@ impl Log {
         Ok(None)
     }
 
-    async fn find_in_batch(&self, batch: Bytes, timestamp_ms: i64) -> Result<Option<TimestampedOffset>, ReadError> {
+    async fn find_in_batch(
+        &self,
+        batch: Bytes,
+        timestamp_ms: i64,
+    ) -> Result<Option<TimestampedOffset>, ReadError> {
         let fault = |what: &str| self.unreadable(-1, what);
         let view = BatchView::parse(&batch).map_err(|error| fault(&error.to_string()))?;
         let leader_epoch = view.leader_epoch();

@@ -375,7 +375,12 @@ impl Log {
 
     /// Whether the oldest chunk in memory is at or before the one that starts at this offset.
     pub(super) fn holds_chunk(&self, first_offset: i64) -> bool {
-        self.state.borrow().tail.chunks().front().is_some_and(|chunk| chunk.sealed && chunk.first_offset() <= first_offset)
+        self.state
+            .borrow()
+            .tail
+            .chunks()
+            .front()
+            .is_some_and(|chunk| chunk.sealed && chunk.first_offset() <= first_offset)
     }
 
     /// Drops the oldest chunk if its segment has all of it. Says whether it did.

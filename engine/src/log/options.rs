@@ -6,7 +6,7 @@ pub enum Durability {
     /// On stable storage: survives power loss.
     #[default]
     Disk,
-    /// In the kernel's page cache: survives the death of the process, not that of the machine.
+    /// Given to the kernel and the disk, not synced: survives the death of the process, not that of the machine.
     Os,
     /// In the process's memory: survives nothing until it is flushed, within a second.
     Memory,

@@ -48,6 +48,8 @@ pub(super) struct ColdSegment {
     pub valid: u64,
 }
 
+const OFFSETS_GO_BACK: &str = "its offsets lie below those of the batch before it";
+
 /// The header of a batch in a segment, with where it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
@@ -142,16 +144,23 @@ impl Log {
         offset: i64,
     ) -> Result<Option<Found>, ReadError> {
         let hint = self.position_hint(segment, offset).await?;
-        let mut position = hint;
+        let (mut position, mut end) = (hint, segment.base_offset);
         loop {
             match self.header_at(segment, position).await {
+                Ok(Some(found)) if found.base_offset < end && hint == 0 => {
+                    return Err(self.damage(segment, position, found.base_offset, OFFSETS_GO_BACK));
+                }
                 Ok(Some(found))
                     if found.last_offset >= offset
+                        && found.base_offset >= end
                         && (position > hint || hint == 0 || found.base_offset <= offset) =>
                 {
                     return Ok(Some(found));
                 }
-                Ok(Some(found)) if found.last_offset < offset => position += found.total as u64,
+                Ok(Some(found)) if found.last_offset < offset && found.base_offset >= end => {
+                    position += found.total as u64;
+                    end = found.last_offset + 1;
+                }
                 // The index led astray: it is a hint. Look from the segment's start, and mend it.
                 Ok(Some(_)) | Err(ReadError::Corrupt(_)) if hint > 0 => {
                     self.mend_index(segment).await;
@@ -168,11 +177,15 @@ impl Log {
         segment: &ColdSegment,
         offset: i64,
     ) -> Result<Option<Found>, ReadError> {
-        let mut position = 0;
+        let (mut position, mut end) = (0, segment.base_offset);
         while let Some(found) = self.header_at(segment, position).await? {
+            if found.base_offset < end {
+                return Err(self.damage(segment, position, found.base_offset, OFFSETS_GO_BACK));
+            }
             if found.last_offset >= offset {
                 return Ok(Some(found));
             }
+            end = found.last_offset + 1;
             position += found.total as u64;
         }
         Ok(None)
@@ -199,8 +212,9 @@ impl Log {
         if view.total_bytes > left || view.total_bytes > BATCH_BYTES_MAX {
             return Err(fault(format!("a batch of {} bytes where {left} are left", view.total_bytes)));
         }
-        if base_offset < segment.base_offset || view.last_offset < base_offset {
-            return Err(fault(format!("offsets {base_offset} to {} in this segment", view.last_offset)));
+        let offsets = segment.base_offset..self.cold_end(segment.base_offset);
+        if !offsets.contains(&base_offset) || !offsets.contains(&view.last_offset) {
+            return Err(fault(format!("offsets {base_offset} to {} among {offsets:?}", view.last_offset)));
         }
         let epoch = self.epoch_of(base_offset);
         if epoch >= 0 && view.leader_epoch != epoch {
@@ -242,10 +256,8 @@ impl Log {
             if !fits && !forced {
                 break;
             }
-            if slice.next_offset > found.base_offset && slice.total_bytes > 0 {
-                return Err(self.damage(segment, found.position, found.base_offset, "offsets go back"));
-            }
-            match self.checked_batch(segment, &found).await {
+            let following = self.header_at(segment, found.position + found.total as u64).await;
+            match self.checked_in_place(segment, &found, &following).await {
                 Ok(_) => (),
                 // The damage lies behind good batches: those are served, and the next read reports it.
                 Err(_) if slice.total_bytes > 0 => break,
@@ -254,14 +266,27 @@ impl Log {
             slice.total_bytes += found.total;
             slice.next_offset = found.last_offset + 1;
             end = found.position + found.total as u64;
-            next = match self.header_at(segment, end).await {
-                Ok(found) => found,
-                Err(_) => break,
-            };
+            next = following.unwrap_or(None);
         }
         slice.bytes = self.parts(segment, first.position, slice.total_bytes).await?;
         self.cold.read_ahead(self.source(segment), end / COLD_CHUNK_BYTES as u64);
         Ok(slice)
+    }
+
+    /// Checks a batch's bytes against its CRC, and its offsets, which no CRC covers, against what follows it.
+    async fn checked_in_place(
+        self: &Rc<Self>,
+        segment: &ColdSegment,
+        found: &Found,
+        following: &Result<Option<Found>, ReadError>,
+    ) -> Result<(), ReadError> {
+        self.checked_batch(segment, found).await?;
+        match following {
+            Ok(Some(next)) if next.base_offset <= found.last_offset => {
+                Err(self.damage(segment, next.position, next.base_offset, OFFSETS_GO_BACK))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A batch's bytes as slices of cold chunks, after checking them against its CRC.
@@ -332,6 +357,15 @@ impl Log {
             segment: segment.base_offset,
             valid: segment.valid,
         }
+    }
+
+    /// Offset after the last batch that a segment's file can have. Base offsets are under no CRC: one that reaches
+    /// past this was changed.
+    fn cold_end(&self, base_offset: i64) -> i64 {
+        let state = self.state.borrow();
+        let after = state.segments.partition_point(|segment| segment.base_offset <= base_offset);
+        let next = state.segments.get(after).map_or(state.end, |segment| segment.base_offset);
+        if state.written.segment == base_offset { next.min(state.written.offset) } else { next }
     }
 
     fn is_closed(&self, base_offset: i64) -> bool {

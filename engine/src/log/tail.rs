@@ -306,7 +306,8 @@ impl Tail {
 
     /// Bytes that no segment file has yet.
     pub fn unwritten_bytes(&self) -> u64 {
-        let unwritten = |chunk: &Chunk| chunk.responsibility().saturating_sub(chunk.written.max(chunk.counted_from));
+        let unwritten =
+            |chunk: &Chunk| chunk.responsibility().saturating_sub(chunk.written.max(chunk.counted_from));
         self.chunks.iter().map(|chunk| unwritten(chunk) as u64).sum()
     }
 

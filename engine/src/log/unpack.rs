@@ -33,7 +33,8 @@ async fn read_bounded(io: &Io, mut reader: impl Read) -> Result<Vec<u8>, String>
     let mut out = Vec::new();
     loop {
         let mut slice = reader.by_ref().take(UNPACK_SLICE_BYTES);
-        let read = slice.read_to_end(&mut out).map_err(|error| format!("the records do not unpack: {error}"))?;
+        let read =
+            slice.read_to_end(&mut out).map_err(|error| format!("the records do not unpack: {error}"))?;
         if read == 0 {
             return Ok(out);
         }

@@ -131,7 +131,7 @@ impl Volume {
         Journal::open(&self.io, settings, &files).await
     }
 
-    /// The journal of a lane. Until the page-cache lane is open (its first use opens it in the background), the
+    /// The journal of a lane. Until the cached lane is open (its first use opens it in the background), the
     /// durable one stands in: an acknowledgement may promise more than was asked for, never less.
     pub fn journal(self: &Rc<Self>, lane: Lane) -> Rc<Journal> {
         if lane == Lane::Cached {
