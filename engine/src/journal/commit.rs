@@ -194,6 +194,13 @@ pub fn decode_header(bytes: &[u8], journal: Uuid, available: u64) -> Result<Comm
     Ok(decoded)
 }
 
+/// Whether a page that [`decode_header`] made nothing of was a commit of this journal: its magic or the journal's id
+/// is still there.
+pub fn is_ruin(page: &[u8], journal: Uuid) -> bool {
+    page.first_chunk::<HEADER_BYTES>()
+        .is_some_and(|header| u64_at(header, 0) == MAGIC || header[16..32] == *journal.as_bytes())
+}
+
 /// Checks the checksum and reads the table. `bytes` must reach to `header.table_end()`.
 ///
 /// # Errors

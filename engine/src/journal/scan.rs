@@ -39,6 +39,8 @@ pub struct Scan {
     pub files: Vec<ScannedFile>,
     /// Sorted by sequence.
     pub commits: Vec<FoundCommit>,
+    /// Pages with a commit's remains, of which not even the generation can be believed: file and position.
+    ruins: Vec<(usize, u64)>,
     /// The newest generation of any commit seen.
     pub newest_generation: u64,
 }
@@ -62,7 +64,10 @@ impl Scan {
             let file = io.open(&path, OpenMode::Direct).await.map_err(|e| failed("open", e))?;
             let bytes = file.len().map_err(|e| failed("stat", e))?;
             let scanned = ScannedFile { id: *id, path, bytes, file };
-            let found = scanned.commits(scan.files.len(), journal).await?;
+            let found = scanned.commits(scan.files.len(), journal, &mut scan.ruins).await?;
+            let others =
+                found.iter().filter(|it| it.damage.is_some() && it.header.id.generation != generation);
+            scan.ruins.extend(others.map(|it| (it.file, it.position)));
             let newest = found.iter().map(|found| found.header.id.generation).max();
             scan.newest_generation = scan.newest_generation.max(newest.unwrap_or(0));
             scan.commits.extend(found.into_iter().filter(|found| found.header.id.generation == generation));
@@ -80,6 +85,32 @@ impl Scan {
         let file = &self.files[found.file];
         let len = usize::try_from(found.header.padded_bytes()).unwrap_or(0);
         file.read(found.position, len).await
+    }
+
+    /// A ruin where the next commit after the last one of this generation would be: in a durable journal it may have
+    /// been acknowledged. A ruin further on is of an earlier lap.
+    pub fn ruin_at_end(&self) -> Option<(&Path, u64)> {
+        let last = self.commits.last();
+        let follows = |(file, position): &&(usize, u64)| {
+            let behind = last.is_some_and(|last| {
+                last.file == *file && last.position + last.header.padded_bytes() == *position
+            });
+            let opens_another = *position == FIRST_COMMIT && last.is_none_or(|last| last.file != *file);
+            behind || opens_another
+        };
+        self.ruins.iter().find(follows).map(|(file, position)| (self.files[*file].path.as_path(), *position))
+    }
+
+    /// The bytes of a ruin, as far as they can be its own: at most as many as one read takes.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn bytes_of_ruin(&self, path: &Path, position: u64) -> Result<AlignedBuf, IoFailure> {
+        let Some(file) = self.files.iter().find(|file| file.path == path) else {
+            return Ok(AlignedBuf::zeroed(0));
+        };
+        let left = usize::try_from(file.bytes - position).unwrap_or(usize::MAX);
+        file.read(position, left.min(JOURNAL_SCAN_BYTES)).await
     }
 
     /// The file that a commit is in.
@@ -115,7 +146,12 @@ impl ScannedFile {
         Ok(buf)
     }
 
-    async fn commits(&self, index: usize, journal: Uuid) -> Result<Vec<FoundCommit>, IoFailure> {
+    async fn commits(
+        &self,
+        index: usize,
+        journal: Uuid,
+        ruins: &mut Vec<(usize, u64)>,
+    ) -> Result<Vec<FoundCommit>, IoFailure> {
         let mut found = Vec::new();
         let mut position = FIRST_COMMIT;
         let mut window = Window { start: 0, buf: AlignedBuf::zeroed(PAGE_BYTES) };
@@ -123,6 +159,9 @@ impl ScannedFile {
             let page = window.page(self, position).await?;
             let available = self.bytes - position;
             let Ok(header) = commit::decode_header(page, journal, available) else {
+                if commit::is_ruin(page, journal) {
+                    ruins.push((index, position));
+                }
                 position += PAGE_BYTES as u64;
                 continue;
             };

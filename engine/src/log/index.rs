@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::Log;
-use super::read::ColdSegment;
+use super::read::{ColdSegment, OFFSETS_GO_BACK};
 use super::segment::{FileKind, Index};
 use crate::error::{IoFailure, ReadError};
 use crate::format::index::OffsetIndexView;
@@ -110,9 +110,13 @@ impl Log {
         };
         let mut indexer = SegmentIndexer::new(segment.base_offset, limits);
         let mut bytes = IndexBytes::default();
-        let mut position = 0;
+        let (mut position, mut end) = (0, segment.base_offset);
         while position < to {
             let Some(found) = self.header_at(segment, position).await? else { break };
+            if found.base_offset < end {
+                return Err(self.damage(segment, position, found.base_offset, OFFSETS_GO_BACK));
+            }
+            end = found.last_offset + 1;
             let span = BatchSpan {
                 last_offset: found.last_offset,
                 max_timestamp: found.max_timestamp,

@@ -48,7 +48,7 @@ pub(super) struct ColdSegment {
     pub valid: u64,
 }
 
-const OFFSETS_GO_BACK: &str = "its offsets lie below those of the batch before it";
+pub(super) const OFFSETS_GO_BACK: &str = "its offsets lie below those of the batch before it";
 
 /// The header of a batch in a segment, with where it is.
 #[derive(Clone, Copy, Debug)]

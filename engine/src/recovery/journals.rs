@@ -72,7 +72,15 @@ impl Directory {
             }
             previous_crc = Some(found.header.crc);
         }
-        Ok(())
+        self.report_ruin(scan).await
+    }
+
+    /// The last commit's header is damaged: no telling a torn write from one that was acknowledged.
+    async fn report_ruin(&self, scan: &Scan) -> Result<(), StartError> {
+        let Some((path, position)) = scan.ruin_at_end() else { return Ok(()) };
+        let bytes = scan.bytes_of_ruin(path, position).await?;
+        let name = format!("byte-{position}");
+        Ok(self.keep_torn(path, position, &name, &bytes, "a damaged commit header").await?)
     }
 
     /// Applies one commit. False: it was torn, and the journal ends before it.
@@ -221,16 +229,25 @@ impl Directory {
         bytes: &[u8],
         what: &str,
     ) -> Result<(), IoFailure> {
-        let path = scan.path_of(found);
+        self.keep_torn(scan.path_of(found), found.position, &found.header.id.to_string(), bytes, what).await
+    }
+
+    async fn keep_torn(
+        &self,
+        path: &Path,
+        position: u64,
+        commit: &str,
+        bytes: &[u8],
+        what: &str,
+    ) -> Result<(), IoFailure> {
         let beside = path.with_file_name(format!(
             "{}.{}.torn",
             path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            found.header.id
+            commit
         ));
         tracing::warn!(
-            "{} is cut at byte {}: {what}; the last commit was not finished, its bytes are kept in {}",
+            "{} is cut at byte {position}: {what}; the last commit was not finished, its bytes are kept in {}",
             path.display(),
-            found.position,
             beside.display()
         );
         write_file(&self.io, &beside, Bytes::copy_from_slice(bytes)).await

@@ -1,6 +1,7 @@
 //! The engine as a whole: a model test, crash simulations, a corruption sweep, faults, and the real ring.
 
 mod batch;
+mod corruption;
 mod crash;
 mod crash_points;
 mod faults;
