@@ -6,6 +6,7 @@ mod crash;
 mod crash_points;
 mod faults;
 mod harness;
+mod model;
 mod oracle;
 mod seeds;
 mod workload;
