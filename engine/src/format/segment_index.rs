@@ -72,6 +72,13 @@ impl SegmentIndexer {
         }
     }
 
+    /// A batch with this timestamp was seen that the indexes do not show yet: entries to come must not deny it.
+    pub fn note_max(&mut self, seen: TimestampOffset) {
+        if seen.timestamp > self.max_timestamp.map_or(NO_TIMESTAMP, |max| max.timestamp) {
+            self.max_timestamp = Some(seen);
+        }
+    }
+
     /// Position of the last indexed batch, 0 if there is none.
     pub fn resume_position(&self) -> u32 {
         self.offset_index.last().map_or(0, |last| last.position)

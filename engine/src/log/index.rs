@@ -169,6 +169,9 @@ impl Log {
             let known = active.max_timestamp;
             active.index_from(&options, Some(front));
             active.max_timestamp = later(active.max_timestamp, known);
+            if let (Index::Memory { indexer, .. }, Some(max)) = (&mut active.index, active.max_timestamp) {
+                indexer.note_max(max);
+            }
         }
         Ok(())
     }

@@ -70,29 +70,25 @@ impl Log {
         self: &Rc<Self>,
         base_offset: i64,
     ) -> Result<Option<TimestampOffset>, ReadError> {
-        let (known, is_stored, is_incomplete) = {
-            let mut state = self.state.borrow_mut();
-            let Some(segment) = state.segment_mut(base_offset) else { return Ok(None) };
-            let incomplete =
-                matches!(segment.index, Index::Memory { complete_from, .. } if complete_from > 0);
-            (segment.max_timestamp, matches!(segment.index, Index::Files), incomplete)
+        let segment = loop {
+            let (known, is_stored, is_incomplete) = {
+                let mut state = self.state.borrow_mut();
+                let Some(segment) = state.segment_mut(base_offset) else { return Ok(None) };
+                let incomplete =
+                    matches!(segment.index, Index::Memory { complete_from, .. } if complete_from > 0);
+                (segment.max_timestamp, matches!(segment.index, Index::Files), incomplete)
+            };
+            let found = self.cold_segment(base_offset).filter(|segment| segment.base_offset == base_offset);
+            let Some(segment) = found else { return Ok(known) };
+            if is_incomplete {
+                // Meanwhile the segment may roll and its index go to files: look again.
+                self.complete_active_index(&segment).await?;
+            } else if known.is_some() || !is_stored {
+                return Ok(known);
+            } else {
+                break segment;
+            }
         };
-        let Some(segment) =
-            self.cold_segment(base_offset).filter(|segment| segment.base_offset == base_offset)
-        else {
-            return Ok(known);
-        };
-        if is_incomplete {
-            self.complete_active_index(&segment).await?;
-            return Ok(self
-                .state
-                .borrow_mut()
-                .segment_mut(base_offset)
-                .and_then(|segment| segment.max_timestamp));
-        }
-        if known.is_some() || !is_stored {
-            return Ok(known);
-        }
         let index = self.stored_index(&segment).await?;
         let max = TimeIndexView::new(base_offset, &index.time_index).last();
         if let Some(segment) = self.state.borrow_mut().segment_mut(base_offset) {

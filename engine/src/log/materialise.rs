@@ -187,6 +187,10 @@ impl Log {
         if let Some(segment) = state.segment_mut(base_offset) {
             segment.phase = Phase::Closed;
             segment.allocated = bytes;
+            if matches!(segment.index, Index::Memory { complete_from, .. } if complete_from > 0) {
+                // What was seen of it since the start is not all there is: the stored time index knows.
+                segment.max_timestamp = None;
+            }
             segment.index = Index::Files;
         }
         Ok(())

@@ -1,5 +1,8 @@
 //! The engine as a whole: a model test, crash simulations, a corruption sweep, faults, and the real ring.
 
+// A test may panic; the lint's exception for tests does not reach functions that tests call.
+#![allow(clippy::unwrap_used)]
+
 mod batch;
 mod corruption;
 mod crash;

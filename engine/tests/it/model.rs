@@ -29,7 +29,6 @@ struct Model {
     log_start: i64,
     end: i64,
     next_id: BatchId,
-    restarted: bool,
 }
 
 impl Model {
@@ -40,16 +39,7 @@ impl Model {
         let name = TopicPartition { topic: "model".into(), partition: 0 };
         let create = async move { storage.create(&name, ID, small_options().into()).await.map(drop) };
         server.run(ID, create).unwrap().unwrap();
-        Model {
-            world,
-            server,
-            prng: Prng::new(seed),
-            batches: Vec::new(),
-            log_start: 0,
-            end: 0,
-            next_id: 0,
-            restarted: false,
-        }
+        Model { world, server, prng: Prng::new(seed), batches: Vec::new(), log_start: 0, end: 0, next_id: 0 }
     }
 
     fn step(&mut self) {
@@ -128,12 +118,9 @@ impl Model {
         records.find(|(_, time_ms)| *time_ms >= timestamp_ms)
     }
 
-    /// Not after a restart, a known defect: once a log was opened anew in the middle of a segment and appended to, a
-    /// lookup can miss earlier records that are younger than the target (replay: seed 5 without this condition).
+    /// After a restart too. Once, a segment that was opened anew in its middle and then rolled kept the greatest
+    /// timestamp of its later part only, and a lookup passed over the earlier one (seed 5).
     fn look_up_time(&mut self) {
-        if self.restarted {
-            return;
-        }
         let timestamp_ms = 1_700_000_000_000 + self.prng.below(self.next_id * 10 + 300) as i64;
         let log = self.server.log(ID).unwrap();
         let found = self.server.run(ID, async move { log.offset_for_timestamp(timestamp_ms).await }).unwrap();
@@ -172,7 +159,6 @@ impl Model {
     }
 
     fn restart(&mut self) {
-        self.restarted = true;
         self.server.shutdown().unwrap();
         self.server = Server::start(&self.world.process_kill(), &engine_options(1));
         self.world = self.server.runner.world().clone();

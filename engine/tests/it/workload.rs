@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use thalweg_engine::error::AppendError;
+use thalweg_engine::error::{AppendError, ReadError};
 use thalweg_engine::id::{PartitionId, TopicPartition};
 use thalweg_engine::io::sim::Prng;
-use thalweg_engine::log::{Durability, Log, LogOptions, ReadRequest};
+use thalweg_engine::log::{Durability, Log, LogOptions, LogSlice, ReadRequest};
 use thalweg_engine::reactor::{Io, Task};
 use thalweg_engine::storage::Storage;
 use uuid::Uuid;
@@ -317,25 +317,40 @@ impl Clients {
         while !self.stopping.get() {
             let max_bytes = usize::try_from(prng.pick(&[1, 4_000, 70_000, 1 << 20])).unwrap();
             let read = log.read(ReadRequest { offset, max_bytes, at_least_one: true }).await;
-            let mut oracle = self.oracle.borrow_mut();
-            oracle.fetches += 1;
-            let known = oracle.known(id);
-            match read {
-                Ok(slice) => {
-                    let batches = split(&slice.bytes.concat());
-                    batches.iter().for_each(|batch| known.note_fetched(batch));
-                    offset = slice.next_offset;
-                }
-                Err(_) if matches!(known.stage, Stage::Removing | Stage::Removed) => return,
-                Err(_) if offset < known.deletion_asked => offset = log.log_start(),
-                Err(error) => panic!("{}: read at {offset}: {error}", known.name),
+            match self.note_read(id, &log, offset, read) {
+                Some(next) => offset = next,
+                None => return,
             }
-            drop(oracle);
             if prng.chance(0.1) || offset > log.high_watermark() {
                 let (start, end) = (log.log_start(), log.high_watermark());
                 offset = start + prng.below((end - start + 1).unsigned_abs()) as i64;
             }
             io.sleep(Duration::from_micros(prng.below(20_000))).await;
+        }
+    }
+}
+
+impl Clients {
+    /// Takes down what a reader was given. Returns where it goes on; None when the partition is gone.
+    fn note_read(
+        &self,
+        id: PartitionId,
+        log: &Log,
+        offset: i64,
+        read: Result<LogSlice, ReadError>,
+    ) -> Option<i64> {
+        let mut oracle = self.oracle.borrow_mut();
+        oracle.fetches += 1;
+        let known = oracle.known(id);
+        match read {
+            Ok(slice) => {
+                let batches = split(&slice.bytes.concat());
+                batches.iter().for_each(|batch| known.note_fetched(batch));
+                Some(slice.next_offset)
+            }
+            Err(_) if matches!(known.stage, Stage::Removing | Stage::Removed) => None,
+            Err(_) if offset < known.deletion_asked => Some(log.log_start()),
+            Err(error) => panic!("{}: read at {offset}: {error}", known.name),
         }
     }
 }
