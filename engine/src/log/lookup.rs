@@ -57,8 +57,7 @@ impl Log {
             }
         }
         let Some(greatest) = greatest else { return Ok(None) };
-        let from = self.batch_start(greatest.offset).await?;
-        self.scan_for(from, greatest.timestamp).await
+        self.scan_for(greatest.offset.max(self.log_start()), greatest.timestamp).await
     }
 
     fn segment_bases(&self) -> Vec<i64> {
@@ -114,11 +113,6 @@ impl Log {
             (None, Some(segment)) => Ok(lookup(&self.stored_index(&segment).await?.time_index)),
             (None, None) => Ok(base_offset),
         }
-    }
-
-    /// Base offset of a batch at or before the one that ends at `last_offset`.
-    async fn batch_start(self: &Rc<Self>, last_offset: i64) -> Result<i64, ReadError> {
-        Ok(last_offset.max(self.log_start()))
     }
 
     /// Walks batches from the one that contains `offset` on until one reaches the timestamp, and looks into that.
