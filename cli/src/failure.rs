@@ -1,0 +1,41 @@
+//! How a tool ends badly, cut by what the user then sees: the usage, a line on stderr, or what the tool already printed.
+
+use std::io;
+
+use crate::client::ClientError;
+
+/// Why a tool stops. It becomes an exit code in [`crate::tool`] alone.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command line makes no sense: the message, then the tool's options, on stderr. Exit code 1.
+    Usage(String),
+    /// One line on stderr and exit code 1.
+    Message(String),
+    /// The tool has said all there is to say.
+    Said(u8),
+    /// stdout is gone: the reader of a pipe had enough, or the disk behind it is full.
+    Output(io::Error),
+}
+
+impl Failure {
+    pub fn usage(message: impl Into<String>) -> Failure {
+        Failure::Usage(message.into())
+    }
+
+    pub fn message(message: impl Into<String>) -> Failure {
+        Failure::Message(message.into())
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// Only writes to a tool's output are propagated as they are; every other I/O error is worded where it happens.
+    fn from(error: io::Error) -> Failure {
+        Failure::Output(error)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        Failure::Message(error.to_string())
+    }
+}

@@ -1,0 +1,14 @@
+//! Kafka's command-line tools: the options, the exit codes and the output of Apache Kafka 3.2.0, without a JVM.
+//!
+//! One module per tool; [`tool`] lists them and runs one by name. [`options`] reads a command line as Kafka's tools do,
+//! [`client`] speaks to brokers, [`failure`] is how a tool ends badly. A tool writes to the `Write` it is given and
+//! returns; it never exits the process, so that tests can run it.
+
+pub mod bounds;
+pub mod client;
+pub mod failure;
+pub mod options;
+pub mod tool;
+pub mod topics;
+
+pub use tool::run;
