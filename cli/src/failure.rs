@@ -11,6 +11,8 @@ pub enum Failure {
     Usage(String),
     /// One line on stderr and exit code 1.
     Message(String),
+    /// A client's error: the same, with more to tell for tools that show Java's name of it.
+    Client(ClientError),
     /// The tool has said all there is to say.
     Said(u8),
     /// stdout is gone: the reader of a pipe had enough, or the disk behind it is full.
@@ -25,6 +27,24 @@ impl Failure {
     pub fn message(message: impl Into<String>) -> Failure {
         Failure::Message(message.into())
     }
+
+    /// The message alone.
+    pub fn text(&self) -> String {
+        match self {
+            Failure::Usage(message) | Failure::Message(message) => message.clone(),
+            Failure::Client(error) => error.to_string(),
+            Failure::Said(code) => format!("exit code {code}"),
+            Failure::Output(error) => error.to_string(),
+        }
+    }
+
+    /// The message behind the class of Java's exception, if it has one.
+    pub fn described(&self) -> String {
+        match self {
+            Failure::Client(error) => error.described(),
+            other => other.text(),
+        }
+    }
 }
 
 impl From<io::Error> for Failure {
@@ -36,6 +56,6 @@ impl From<io::Error> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure::Message(error.to_string())
+        Failure::Client(error)
     }
 }

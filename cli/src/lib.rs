@@ -4,10 +4,13 @@
 //! [`client`] speaks to brokers, [`failure`] is how a tool ends badly. A tool writes to the `Write` it is given and
 //! returns; it never exits the process, so that tests can run it.
 
+pub mod admin;
+pub mod base64_id;
 pub mod bounds;
 pub mod client;
 pub mod failure;
 pub mod options;
+pub mod session;
 pub mod tool;
 pub mod topics;
 

@@ -13,6 +13,8 @@ pub struct Tool {
     pub name: &'static str,
     /// One line, shown before the options.
     pub summary: &'static str,
+    /// Shown instead of the summary when there are no arguments at all.
+    pub on_nothing: Option<&'static str>,
     pub spec: &'static Spec,
     pub run: fn(&Parsed, &mut dyn Write) -> Result<(), Failure>,
 }
@@ -59,7 +61,10 @@ fn run_tool(tool: &Tool, arguments: &[String]) -> ExitCode {
 /// Whatever the tool ends with.
 pub fn start(tool: &Tool, arguments: &[String], out: &mut dyn Write) -> Result<(), Failure> {
     let parsed = Parsed::parse(tool.spec, arguments).map_err(|fault| Failure::usage(fault.to_string()))?;
-    if arguments.is_empty() || parsed.has_if_known("help") {
+    if arguments.is_empty() {
+        return Err(Failure::usage(tool.on_nothing.unwrap_or(tool.summary)));
+    }
+    if parsed.has_if_known("help") {
         return Err(Failure::usage(tool.summary));
     }
     if parsed.has_if_known("version") {
@@ -77,8 +82,8 @@ fn conclude(tool: &Tool, outcome: Result<(), Failure>) -> ExitCode {
             eprint!("{}", usage(tool.spec));
             ExitCode::from(1)
         }
-        Err(Failure::Message(message)) => {
-            eprintln!("{message}");
+        Err(failure @ (Failure::Message(_) | Failure::Client(_))) => {
+            eprintln!("{}", failure.text());
             ExitCode::from(1)
         }
         Err(Failure::Said(code)) => ExitCode::from(code),

@@ -46,6 +46,15 @@ impl KafkaError {
     pub fn described(&self) -> String {
         format!("{}: {}", exception(self.code), self.message)
     }
+
+    pub fn is_topic_exists(&self) -> bool {
+        self.code == ResponseError::TopicAlreadyExists
+    }
+
+    /// By name or by id.
+    pub fn is_topic_unknown(&self) -> bool {
+        matches!(self.code, ResponseError::UnknownTopicOrPartition | ResponseError::UnknownTopicId)
+    }
 }
 
 impl ClientError {

@@ -54,6 +54,11 @@ pub enum SettingsError {
 const PROTOCOL: &str = "security.protocol";
 
 impl Settings {
+    /// `request.timeout.ms` as requests carry it.
+    pub fn request_timeout_ms(&self) -> i32 {
+        i32::try_from(self.request_timeout.as_millis()).unwrap_or(i32::MAX)
+    }
+
     /// Reads a file of Java properties on top of the defaults. Keys without meaning here are accepted, as in Kafka.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Argument, Kind, Opt, Spec};
+use super::{Argument, Opt, Spec};
 
 /// A command line that makes no sense. The texts are joptsimple's and Kafka's: users and scripts know them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +52,6 @@ impl Parsed {
                 parsed.rest.push(word.to_owned());
             }
         }
-        parsed.check_kinds()?;
         Ok(parsed)
     }
 
@@ -118,24 +117,6 @@ impl Parsed {
         Ok(())
     }
 
-    /// joptsimple converts when a value is asked for; every value is, so it is done here once.
-    fn check_kinds(&self) -> Result<(), Fault> {
-        for (name, values) in &self.given {
-            let option = self.option(name);
-            for value in values {
-                let readable = match option.kind {
-                    Kind::String => true,
-                    Kind::Integer => value.parse::<i32>().is_ok(),
-                    Kind::Long => value.parse::<i64>().is_ok(),
-                };
-                if !readable {
-                    return Err(Fault::Unreadable { option: option.name, value: value.clone() });
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// # Panics
     /// When the tool has no such option, which is a bug of the tool.
     fn option(&self, name: &str) -> &'static Opt {
@@ -172,10 +153,10 @@ impl Parsed {
         }
     }
 
-    /// As [`Parsed::value`], for a number.
+    /// As [`Parsed::value`], for a number. As with joptsimple, what is no number is noticed when it is asked for.
     ///
     /// # Errors
-    /// When it was given more than once.
+    /// When it was given more than once, or is no number of this size.
     pub fn number<N: std::str::FromStr>(&self, name: &'static str) -> Result<Option<N>, Fault> {
         let Some(value) = self.value(name)? else { return Ok(None) };
         let unreadable = Fault::Unreadable { option: self.option(name).name, value: value.to_owned() };
@@ -269,7 +250,7 @@ mod tests {
     fn numbers_are_checked_and_defaults_stand_in() {
         assert_eq!(parse(&STRICT, "--list").unwrap().number::<i32>("partitions"), Ok(Some(7)));
         assert_eq!(
-            parse(&STRICT, "--partitions x").unwrap_err().to_string(),
+            parse(&STRICT, "--partitions x").unwrap().number::<i32>("partitions").unwrap_err().to_string(),
             "Cannot parse argument 'x' of option partitions"
         );
         let twice = parse(&STRICT, "--partitions 1 --partitions 2").unwrap();
