@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use thalweg_engine::format::index::{OffsetIndexAppender, OffsetIndexView, OffsetPosition};
 use thalweg_engine::id::PartitionId;
 use thalweg_engine::io::{AlignedBuf, PAGE_BYTES};
-use thalweg_engine::journal::commit::{self, CommitId, Entry};
+use thalweg_engine::journal::commit::{self, CommitId, Entry, Follows};
 use thalweg_protocol::batch::{BatchBuilder, stamp};
 use uuid::Uuid;
 
@@ -36,7 +36,8 @@ fn journal_commit(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(payload as u64));
         group.bench_with_input(BenchmarkId::from_parameter(name), &entries, |bench, entries| {
             let id = CommitId { generation: 3, sequence: 8 };
-            bench.iter(|| commit::encode(&mut target, journal, id, black_box(11), black_box(entries)));
+            let follows = Follows { id, previous_crc: 11, attests: 7 };
+            bench.iter(|| commit::encode(&mut target, journal, black_box(follows), black_box(entries)));
         });
     }
     group.finish();

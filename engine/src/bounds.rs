@@ -51,6 +51,13 @@ pub const JOURNAL_PREWRITE_BYTES: usize = 1 << 20;
 /// Payload bytes of one commit; a single larger batch still makes one.
 pub const COMMIT_BYTES_MAX: usize = 4 << 20;
 
+/// Commits of one journal in flight. More keep the device busier in between syncs; each one more is one more that a crash
+/// may leave unfinished.
+pub const COMMITS_IN_FLIGHT_MAX: usize = 4;
+
+/// Payload bytes for which a further commit is started beside those in flight; less waits and gathers.
+pub const COMMIT_BYTES_WORTH_A_WRITE: usize = 64 << 10;
+
 /// Batches of one commit.
 pub const COMMIT_ENTRIES_MAX: usize = 8192;
 

@@ -131,6 +131,16 @@ impl AlignedBuf {
         AlignedBuf { region: Region::recycled(bytes) }
     }
 
+    /// Copies `bytes` to `at` past this core's caches, for memory that only the device reads next. The lines of a buffer
+    /// that was written to disk before sit in the caches of whoever moved them there (in a virtual machine, another
+    /// core): a store that first reads its line waits for that, one that replaces it does not.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub fn stream(&mut self, at: usize, bytes: &[u8]) {
+        super::stream::copy(&mut self[at..at + bytes.len()], bytes);
+    }
+
     /// Turns the buffer into shared read-only bytes without copying; the memory is freed with the last slice.
     pub fn freeze(self) -> Bytes {
         Bytes::from_owner(self)

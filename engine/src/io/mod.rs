@@ -8,6 +8,7 @@ mod buf;
 mod driver;
 mod probe;
 pub mod sim;
+mod stream;
 mod uring;
 
 pub use buf::{AlignedBuf, PAGE_BYTES, SharedRegion, release_recycled};

@@ -18,7 +18,9 @@ use crate::io::{AlignedBuf, PAGE_BYTES};
 
 /// "THWCOMIT", little-endian.
 const MAGIC: u64 = u64::from_le_bytes(*b"THWCOMIT");
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// Commits were written one at a time: each attested all before it.
+const VERSION_ONE_AT_A_TIME: u16 = 1;
 
 /// Bytes of the commit header; the entry table follows.
 pub const HEADER_BYTES: usize = 96;
@@ -52,6 +54,8 @@ pub struct CommitHeader {
     /// This commit's own checksum.
     pub crc: u32,
     pub entries: u32,
+    /// When this commit was made, all commits up to this sequence were durable; 0 for none.
+    pub attests: u64,
     /// Bytes used: header, table and payload, without padding.
     pub used_bytes: u64,
 }
@@ -66,6 +70,15 @@ impl CommitHeader {
     pub fn table_end(&self) -> usize {
         HEADER_BYTES + self.entries as usize * ENTRY_BYTES
     }
+}
+
+/// How a commit follows on from those before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Follows {
+    pub id: CommitId,
+    /// See [`CommitHeader::previous_crc`] and [`CommitHeader::attests`].
+    pub previous_crc: u32,
+    pub attests: u64,
 }
 
 /// One batch in a commit's table.
@@ -112,26 +125,23 @@ pub fn used_bytes(entries: usize, payload_bytes: usize) -> usize {
 ///
 /// # Panics
 /// If `target` is too small or an entry is no batch: both are bugs, not input.
-pub fn encode(
-    target: &mut AlignedBuf,
-    journal: Uuid,
-    id: CommitId,
-    previous_crc: u32,
-    entries: &[Entry],
-) -> CommitHeader {
+pub fn encode(target: &mut AlignedBuf, journal: Uuid, follows: Follows, entries: &[Entry]) -> CommitHeader {
+    let Follows { id, previous_crc, attests } = follows;
     let payload_bytes = entries.iter().map(|entry| entry.bytes.len()).sum();
     let used = used_bytes(entries.len(), payload_bytes);
     let padded = used.next_multiple_of(PAGE_BYTES);
     let table_end = HEADER_BYTES + entries.len() * ENTRY_BYTES;
-    let (table, payload) = target[..padded].split_at_mut(table_end);
-    let mut at = 0;
-    for (entry, slot) in entries.iter().zip(table[HEADER_BYTES..].chunks_exact_mut(ENTRY_BYTES)) {
-        encode_entry(slot, entry);
-        payload[at..at + entry.bytes.len()].copy_from_slice(&entry.bytes);
+    let mut at = table_end;
+    for entry in entries {
+        target.stream(at, &entry.bytes);
         at += entry.bytes.len();
     }
-    payload[at..].fill(0);
+    target[at..padded].fill(0);
 
+    let table = &mut target[..table_end];
+    for (entry, slot) in entries.iter().zip(table[HEADER_BYTES..].chunks_exact_mut(ENTRY_BYTES)) {
+        encode_entry(slot, entry);
+    }
     let header = &mut table[..HEADER_BYTES];
     header.fill(0);
     header[0..8].copy_from_slice(&MAGIC.to_le_bytes());
@@ -143,9 +153,10 @@ pub fn encode(
     let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
     header[52..56].copy_from_slice(&count.to_le_bytes());
     header[56..64].copy_from_slice(&(used as u64).to_le_bytes());
+    header[64..72].copy_from_slice(&attests.to_le_bytes());
     let crc = crc32c::crc32c(&table[COVERED_FROM..]);
     table[8..12].copy_from_slice(&crc.to_le_bytes());
-    CommitHeader { journal, id, previous_crc, crc, entries: count, used_bytes: used as u64 }
+    CommitHeader { journal, id, previous_crc, crc, entries: count, attests, used_bytes: used as u64 }
 }
 
 fn encode_entry(slot: &mut [u8], entry: &Entry) {
@@ -173,12 +184,17 @@ pub fn decode_header(bytes: &[u8], journal: Uuid, available: u64) -> Result<Comm
         return Err(CommitFault::Absent);
     }
     let version = u16::from_le_bytes([header[12], header[13]]);
-    if version != VERSION {
-        return Err(CommitFault::Damaged(format!("commit version {version}, expected {VERSION}")));
+    if version != VERSION && version != VERSION_ONE_AT_A_TIME {
+        return Err(CommitFault::Damaged(format!(
+            "commit version {version}, known are {VERSION_ONE_AT_A_TIME} and {VERSION}"
+        )));
     }
+    let id = CommitId { generation: u64_at(header, 32), sequence: u64_at(header, 40) };
+    let attests = if version == VERSION { u64_at(header, 64) } else { id.sequence.saturating_sub(1) };
     let decoded = CommitHeader {
         journal,
-        id: CommitId { generation: u64_at(header, 32), sequence: u64_at(header, 40) },
+        id,
+        attests,
         previous_crc: u32_at(header, 48),
         crc: u32_at(header, 8),
         entries: u32_at(header, 52),
@@ -292,7 +308,8 @@ mod tests {
         let journal = Uuid::from_u128(77);
         let mut target = AlignedBuf::zeroed(2 * PAGE_BYTES);
         let id = CommitId { generation: 4, sequence: 9 };
-        let header = encode(&mut target, journal, id, 0xABCD, entries);
+        let follows = Follows { id, previous_crc: 0xABCD, attests: 7 };
+        let header = encode(&mut target, journal, follows, entries);
         (target, header, journal)
     }
 

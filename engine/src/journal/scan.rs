@@ -1,8 +1,8 @@
 //! Reading a directory's journals after a start: which commits are there, in which order, and where they end.
 //!
 //! Recycled files hold commits of earlier laps and generations anywhere, so every page is looked at. Commits are then
-//! ordered by sequence. Since only one write is in flight, all but the last of a durable journal were completed: a
-//! damaged one among them is corruption, at the end it is a torn write that nobody was told of.
+//! ordered by sequence. Each says up to which one all before it were durable when it was made: a damaged or missing one
+//! among those is corruption; behind them it is a write that a crash interrupted, and nobody was told of it.
 
 use std::path::{Path, PathBuf};
 
@@ -87,18 +87,30 @@ impl Scan {
         file.read(found.position, len).await
     }
 
-    /// A ruin where the next commit after the last one of this generation would be: in a durable journal it may have
-    /// been acknowledged. A ruin further on is of an earlier lap.
-    pub fn ruin_at_end(&self) -> Option<(&Path, u64)> {
-        let last = self.commits.last();
-        let follows = |(file, position): &&(usize, u64)| {
-            let behind = last.is_some_and(|last| {
-                last.file == *file && last.position + last.header.padded_bytes() == *position
-            });
-            let opens_another = *position == FIRST_COMMIT && last.is_none_or(|last| last.file != *file);
-            behind || opens_another
-        };
-        self.ruins.iter().find(follows).map(|(file, position)| (self.files[*file].path.as_path(), *position))
+    /// Highest sequence that a sound commit says was durable, with all before it.
+    pub fn attested(&self) -> u64 {
+        let sound = self.commits.iter().filter(|found| found.damage.is_none());
+        sound.map(|found| found.header.attests).max().unwrap_or(0)
+    }
+
+    /// Damaged commits of which something may have been acknowledged: their sequence is `expected` or above, or they lie
+    /// where the commit after `last` would be, whatever their damaged header says.
+    pub fn damaged_behind<'s>(
+        &'s self,
+        expected: u64,
+        last: Option<&'s FoundCommit>,
+    ) -> impl Iterator<Item = (&'s FoundCommit, &'s str)> {
+        self.commits.iter().filter_map(move |found| {
+            let behind = found.header.id.sequence >= expected || follows(last, found.file, found.position);
+            found.damage.as_deref().filter(|_| behind).map(|damage| (found, damage))
+        })
+    }
+
+    /// A ruin where the next commit after `last` would be: in a durable journal it may have been acknowledged. A ruin
+    /// further on is of an earlier lap.
+    pub fn ruin_behind(&self, last: Option<&FoundCommit>) -> Option<(&Path, u64)> {
+        let (file, position) = self.ruins.iter().find(|(file, position)| follows(last, *file, *position))?;
+        Some((self.files[*file].path.as_path(), *position))
     }
 
     /// The bytes of a ruin, as far as they can be its own: at most as many as one read takes.
@@ -117,6 +129,14 @@ impl Scan {
     pub fn path_of(&self, found: &FoundCommit) -> &Path {
         &self.files[found.file].path
     }
+}
+
+/// Whether the commit after `last` may begin at `position` of `file`.
+fn follows(last: Option<&FoundCommit>, file: usize, position: u64) -> bool {
+    let behind =
+        last.is_some_and(|last| last.file == file && last.position + last.header.padded_bytes() == position);
+    let opens_another = position == FIRST_COMMIT && last.is_none_or(|last| last.file != file);
+    behind || opens_another
 }
 
 /// A commit's table and payloads, checked.

@@ -95,7 +95,6 @@ impl Space {
     pub async fn take(self: &Rc<Self>, bytes: u64, sequence: u64) -> Result<Slot, IoFailure> {
         loop {
             if let Some(slot) = self.take_now(bytes, sequence) {
-                self.grow_ahead();
                 return Ok(slot);
             }
             if let Some(failure) = self.interrupted.borrow().clone() {
@@ -121,7 +120,14 @@ impl Space {
         self.changed.notify_all();
     }
 
-    fn take_now(&self, bytes: u64, sequence: u64) -> Option<Slot> {
+    /// A place that is there now; a further file is made ahead of need.
+    pub fn take_now(self: &Rc<Self>, bytes: u64, sequence: u64) -> Option<Slot> {
+        let slot = self.find(bytes, sequence)?;
+        self.grow_ahead();
+        Some(slot)
+    }
+
+    fn find(&self, bytes: u64, sequence: u64) -> Option<Slot> {
         let mut files = self.files.borrow_mut();
         let here = self.active.get().filter(|(index, position)| position + bytes <= files[*index].bytes);
         let (index, position) = match here {

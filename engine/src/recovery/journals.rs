@@ -21,21 +21,22 @@ use crate::log::{Goal, Replayed};
 use crate::reactor::Io;
 use crate::volume::write_file;
 
-/// A batch that starts above its log's end: another lane may hold what is missing.
+/// A batch that starts above its log's end: another lane may hold what is missing, or it was torn.
 struct Held {
     entry: EntryHeader,
     bytes: Bytes,
     path: std::path::PathBuf,
     position: u64,
+    standing: Standing,
 }
 
-/// Whether a commit's payloads may be believed one by one, or only all together.
+/// What is missing from a batch to be replayed as a matter of course.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// A later commit says that this one was completed.
+    /// A later commit says that this one was durable, and all before it.
     Attested,
-    /// The last one: damage means that it was torn, and nobody was told of it.
-    Last,
+    /// It may have been in flight when the journal ended: what is damaged of it was torn, and nobody was told of it.
+    Unattested,
 }
 
 impl Directory {
@@ -58,32 +59,37 @@ impl Directory {
         report: &mut RecoveryReport,
     ) -> Result<(), StartError> {
         let needed = self.needed.get(&shard).map_or(1, |needed| needed[crate::storage::lane_index(lane)]);
-        let commits: Vec<_> =
-            scan.commits.iter().filter(|found| found.header.id.sequence >= needed).collect();
-        let mut previous_crc = None;
-        for (expected, (index, found)) in (needed.max(1)..).zip(commits.iter().enumerate()) {
-            let later = commits.len() - index - 1;
-            if let Some(what) = fault_of(found, expected, previous_crc) {
-                return self.end_of_journal(shard, lane, scan, found, later, &what).await;
+        let attested = scan.attested();
+        let mut expected = needed.max(1);
+        let mut last: Option<&FoundCommit> = None;
+        for found in scan.commits.iter().filter(|found| found.damage.is_none()) {
+            let sequence = found.header.id.sequence;
+            if sequence < needed {
+                continue;
             }
-            let standing = if later > 0 { Standing::Attested } else { Standing::Last };
+            if let Some(what) = fault_of(found, expected, last) {
+                let lost = lane == Lane::Durable && (expected <= attested || sequence == expected);
+                if lost {
+                    self.refuse_shard(shard, scan, found, &what);
+                    return Ok(());
+                }
+                self.report_unfinished(scan, expected, last).await?;
+                if lane == Lane::Cached {
+                    self.report_cut(scan, found);
+                    return Ok(());
+                }
+            }
+            let standing = if sequence <= attested { Standing::Attested } else { Standing::Unattested };
             if !self.replay_commit(scan, found, standing, lane, held, report).await? {
                 return Ok(());
             }
-            previous_crc = Some(found.header.crc);
+            expected = sequence + 1;
+            last = Some(found);
         }
-        self.report_ruin(scan).await
+        self.report_unfinished(scan, expected, last).await
     }
 
-    /// The last commit's header is damaged: no telling a torn write from one that was acknowledged.
-    async fn report_ruin(&self, scan: &Scan) -> Result<(), StartError> {
-        let Some((path, position)) = scan.ruin_at_end() else { return Ok(()) };
-        let bytes = scan.bytes_of_ruin(path, position).await?;
-        let name = format!("byte-{position}");
-        Ok(self.keep_torn(path, position, &name, &bytes, "a damaged commit header").await?)
-    }
-
-    /// Applies one commit. False: it was torn, and the journal ends before it.
+    /// Applies one commit, as far as it is sound. False: the journal ends before it.
     async fn replay_commit(
         &mut self,
         scan: &Scan,
@@ -102,19 +108,25 @@ impl Directory {
             commit::check_payload(entry, &bytes[range.clone()])
         };
         let torn = opened.entries.iter().find_map(|entry| check(entry).err());
-        if let (Some(what), true) = (&torn, standing == Standing::Last || lane == Lane::Cached) {
+        let may_be_torn = standing == Standing::Unattested || lane == Lane::Cached;
+        if let (Some(what), true) = (&torn, may_be_torn) {
             self.save_torn(scan, found, &bytes, what).await?;
-            return Ok(false);
+            if lane == Lane::Cached {
+                return Ok(false);
+            }
         }
         for slot in &opened.entries {
             let (entry, range) = slot;
             let position = found.position + range.start as u64;
             let at = (scan.path_of(found), position);
             match check(slot) {
+                Err(_) if may_be_torn => (),
                 Err(what) => {
                     self.refuse(entry.partition, corruption(at.0, position, entry.base_offset, what))
                 }
-                Ok(()) => self.replay_batch(entry, &bytes[range.clone()], at, held, report).await?,
+                Ok(()) => {
+                    self.replay_batch(entry, &bytes[range.clone()], at, standing, held, report).await?;
+                }
             }
         }
         self.bound_memory().await?;
@@ -126,6 +138,7 @@ impl Directory {
         entry: &EntryHeader,
         bytes: &[u8],
         at: (&Path, u64),
+        standing: Standing,
         held: &mut Vec<Held>,
         report: &mut RecoveryReport,
     ) -> Result<(), StartError> {
@@ -148,12 +161,14 @@ impl Directory {
                 bytes: Bytes::copy_from_slice(bytes),
                 path: at.0.to_path_buf(),
                 position: at.1,
+                standing,
             }),
         }
         Ok(())
     }
 
-    /// Batches that came before what they follow on. What still does not fit proves that something is missing.
+    /// Batches that came before what they follow on. What still does not fit proves that something is missing, unless
+    /// the batch may have been in flight together with what it follows on: then it goes the same way.
     async fn replay_held(
         &mut self,
         mut held: Vec<Held>,
@@ -163,8 +178,17 @@ impl Directory {
         for batch in held {
             let mut gap = Vec::new();
             let at = (batch.path.as_path(), batch.position);
-            self.replay_batch(&batch.entry, &batch.bytes, at, &mut gap, report).await?;
-            if !gap.is_empty() {
+            self.replay_batch(&batch.entry, &batch.bytes, at, batch.standing, &mut gap, report).await?;
+            if gap.is_empty() {
+                continue;
+            }
+            if batch.standing == Standing::Unattested {
+                tracing::warn!(
+                    "{}: a batch at byte {} is cut: it follows on what was not finished",
+                    batch.path.display(),
+                    batch.position
+                );
+            } else {
                 let end = self.logs.get(&batch.entry.partition).map_or(0, |log| log.end());
                 let what =
                     format!("the log ends at {end} and this batch starts at {}", batch.entry.base_offset);
@@ -175,33 +199,41 @@ impl Directory {
         Ok(())
     }
 
-    /// The run of commits ends at `found` while `later` commits follow it.
-    async fn end_of_journal(
-        &mut self,
-        shard: ShardId,
-        lane: Lane,
+    /// Where the commit after `last` would be, its remains may lie: no telling a torn write from one that was
+    /// acknowledged and damaged later, so they are kept and reported.
+    async fn report_unfinished(
+        &self,
         scan: &Scan,
-        found: &FoundCommit,
-        later: usize,
-        what: &str,
+        expected: u64,
+        last: Option<&FoundCommit>,
     ) -> Result<(), StartError> {
-        let path = scan.path_of(found);
-        let attested = lane == Lane::Durable && (later > 0 || found.damage.is_none());
-        if !attested {
+        let mut kept = false;
+        for (found, damage) in scan.damaged_behind(expected, last) {
             let bytes = scan.bytes_of(found).await?;
-            self.save_torn(scan, found, &bytes, what).await?;
-            if later > 0 {
-                tracing::warn!(
-                    "{}: {later} commits after byte {} are cut too: durability=os promises them only against \
-                    the end of the process",
-                    path.display(),
-                    found.position
-                );
-            }
+            self.save_torn(scan, found, &bytes, damage).await?;
+            kept = true;
+        }
+        if kept {
             return Ok(());
         }
-        // Which partitions it held is not known any more: none of the shard's can be shown to be whole.
-        let damage = corruption(path, found.position, -1, what.to_string());
+        let Some((path, position)) = scan.ruin_behind(last) else { return Ok(()) };
+        let bytes = scan.bytes_of_ruin(path, position).await?;
+        let name = format!("byte-{position}");
+        Ok(self.keep_torn(path, position, &name, &bytes, "a damaged commit header").await?)
+    }
+
+    fn report_cut(&self, scan: &Scan, found: &FoundCommit) {
+        tracing::warn!(
+            "{} is cut before byte {}: durability=os promises what is behind it only against the end of the process",
+            scan.path_of(found).display(),
+            found.position
+        );
+    }
+
+    /// A commit that was durable is not there, or not as it was written. Which partitions it held is not known any more:
+    /// none of the shard's can be shown to be whole.
+    fn refuse_shard(&mut self, shard: ShardId, scan: &Scan, found: &FoundCommit, what: &str) {
+        let damage = corruption(scan.path_of(found), found.position, -1, what.to_string());
         tracing::error!(
             "{damage}; the partitions of shard {} in {} are refused",
             shard.0,
@@ -212,7 +244,6 @@ impl Directory {
         for id in homed {
             self.refuse(id, damage.clone());
         }
-        Ok(())
     }
 
     fn refuse(&mut self, id: PartitionId, corruption: Corruption) {
@@ -264,15 +295,13 @@ impl Directory {
     }
 }
 
-/// What is wrong with a commit where `expected` should be.
-fn fault_of(found: &FoundCommit, expected: u64, previous_crc: Option<u32>) -> Option<String> {
-    if let Some(damage) = &found.damage {
-        return Some(damage.clone());
-    }
+/// What is wrong with a sound commit where `expected` should be, behind `last`.
+fn fault_of(found: &FoundCommit, expected: u64, last: Option<&FoundCommit>) -> Option<String> {
     if found.header.id.sequence != expected {
         return Some(format!("commit {} where {expected} comes next", found.header.id));
     }
-    let broken = previous_crc.is_some_and(|crc| crc != found.header.previous_crc);
+    let last = last.filter(|last| last.header.id.sequence + 1 == expected)?;
+    let broken = last.header.crc != found.header.previous_crc;
     broken.then(|| format!("commit {} does not follow on from the one before it", found.header.id))
 }
 
