@@ -1,5 +1,6 @@
 //! The command line: options, their units, and the checks that span several of them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +56,9 @@ pub struct RunOptions {
     /// Make the topics first (existing ones are used as they are)
     #[arg(long)]
     pub create_topics: bool,
+    /// Delete the topics afterwards
+    #[arg(long)]
+    pub delete_topics: bool,
     /// Topic configuration for --create-topics; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub topic_config: Vec<(String, String)>,
@@ -113,7 +117,7 @@ pub struct RunOptions {
     /// Where consumers begin
     #[arg(long, value_enum, default_value = "latest")]
     pub from: From,
-    /// Consumers start over at the end of the log (cold reads without end); needs --from earliest, no producers
+    /// Consumers start over at the end of the log, until the window ends; needs --from earliest
     #[arg(long)]
     pub replay: bool,
     /// Most bytes of one Fetch response
@@ -136,6 +140,15 @@ pub struct RunOptions {
     #[arg(long)]
     pub idempotent: bool,
 
+    /// Show a live screen while it runs; q ends it early and prints the summary
+    #[arg(long)]
+    pub live: bool,
+    /// Serve the running counters and latencies to Prometheus at HOST:PORT
+    #[arg(long, value_name = "HOST:PORT")]
+    pub prometheus: Option<SocketAddr>,
+    /// What is measured, for reports: a broker's name and version
+    #[arg(long, value_name = "NAME")]
+    pub label: Option<String>,
     /// Process whose CPU and memory are reported beside this one's
     #[arg(long, value_name = "PID")]
     pub server_pid: Option<i32>,
@@ -167,7 +180,7 @@ pub struct VerifyOptions {
 pub struct FakeBrokerOptions {
     /// Address to listen on; port 0 picks one. The address is printed
     #[arg(long, default_value = "127.0.0.1:0")]
-    pub listen: std::net::SocketAddr,
+    pub listen: SocketAddr,
     /// Partitions of every topic
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub partitions: u32,
@@ -276,8 +289,8 @@ impl RunOptions {
             ),
             (self.duration.is_zero(), "--duration must be above 0".into()),
             (
-                self.replay && (self.from != From::Earliest || self.producers > 0 || self.consumers == 0),
-                "--replay needs --from earliest, --consumers above 0 and --producers 0".into(),
+                self.replay && (self.from != From::Earliest || self.consumers == 0 || self.verify),
+                "--replay needs --from earliest, --consumers above 0 and no --verify".into(),
             ),
             (self.topic.is_empty() || self.topic.len() > 240, "--topic must have 1 to 240 characters".into()),
         ];

@@ -164,11 +164,7 @@ impl Cluster {
 
     /// Creates the topics; one that exists already is fine.
     pub fn create_topics(&mut self, topics: &[NewTopic<'_>]) -> Result<(), ClusterError> {
-        let meta = self.metadata(&[])?;
-        let address = match meta.brokers.iter().find(|b| b.node == meta.controller) {
-            Some(b) => resolve(&format!("{}:{}", b.host, b.port))?[0],
-            None => self.any_broker()?,
-        };
+        let address = self.controller()?;
         let results = self.call(
             address,
             wire::CREATE_TOPICS,
@@ -178,6 +174,31 @@ impl Cluster {
         match results.into_iter().find(|(_, code, _)| *code != 0 && *code != 36) {
             Some((name, code, message)) => Err(refused(format!("create topic {name}"), code, &message)),
             None => Ok(()),
+        }
+    }
+
+    /// Deletes the topics; one that is gone already is fine.
+    pub fn delete_topics(&mut self, topics: &[String]) -> Result<(), ClusterError> {
+        let address = self.controller()?;
+        for chunk in topics.chunks(100) {
+            let results = self.call(
+                address,
+                wire::DELETE_TOPICS,
+                |c| request::delete_topics(c, chunk, 30_000),
+                response::delete_topics,
+            )?;
+            if let Some((name, code)) = results.into_iter().find(|(_, code)| *code != 0 && *code != 3) {
+                return Err(refused(format!("delete topic {name}"), code, ""));
+            }
+        }
+        Ok(())
+    }
+
+    fn controller(&mut self) -> Result<SocketAddr, ClusterError> {
+        let meta = self.metadata(&[])?;
+        match meta.brokers.iter().find(|b| b.node == meta.controller) {
+            Some(b) => Ok(resolve(&format!("{}:{}", b.host, b.port))?[0]),
+            None => self.any_broker(),
         }
     }
 

@@ -122,11 +122,15 @@ impl Consumer {
         self.positions.iter_mut().for_each(|p| p.is_stale = true);
     }
 
-    /// With producers in the run: everything they had acknowledged has been read. Without: time is up.
+    /// With producers in the run: everything they had acknowledged has been read. Without, or replaying: time is up.
     fn is_finished(&self, window: &Window) -> bool {
+        let time_is_up = self.s.plan.clock.now() >= window.end_ns();
+        if self.s.plan.traffic.replay {
+            return time_is_up;
+        }
         match self.s.plan.targets.get() {
             Some(targets) => self.positions.iter().all(|p| p.offset >= targets[p.index as usize]),
-            None => self.s.plan.traffic.producers == 0 && self.s.plan.clock.now() >= window.end_ns(),
+            None => self.s.plan.traffic.producers == 0 && time_is_up,
         }
     }
 
@@ -267,15 +271,18 @@ impl Consumer {
         let records = batch.unpack()?;
         let Some(first) = records.iter().next().transpose()? else { return Ok(()) };
         let Some(timed) = payload::read_timed(first.value) else { return Ok(()) };
-        if timed.run != self.s.plan.run {
+        // A replay reads a record again and again: its age then says nothing.
+        if timed.run != self.s.plan.run || self.s.plan.traffic.replay {
             return Ok(());
         }
         let start = self.s.plan.clock.from_unix_us(timed.first_unix_us);
         let mut stats = self.s.stats.borrow_mut();
+        let live = &self.s.plan.progress[self.s.worker].end_to_end;
         if timed.step_ns == 0 {
             if start >= 0 && window.contains(start as u64) {
                 let count = (batch.count.max(0) as u64).saturating_sub(skip);
                 stats.end_to_end.record(now.saturating_sub(start as u64), count);
+                live.add(now.saturating_sub(start as u64), count);
             }
             return Ok(());
         }
@@ -283,6 +290,7 @@ impl Consumer {
             let intended = start.saturating_add((u64::from(timed.step_ns) * i) as i64);
             if intended >= 0 && window.contains(intended as u64) {
                 stats.end_to_end.record(now.saturating_sub(intended as u64), 1);
+                live.add(now.saturating_sub(intended as u64), 1);
             }
         }
         Ok(())
@@ -344,6 +352,7 @@ impl Consumer {
         let intended = self.s.plan.clock.from_unix_us(p.unix_us);
         if p.run == self.s.plan.run && intended >= 0 && window.contains(intended as u64) {
             self.s.stats.borrow_mut().end_to_end.record(now.saturating_sub(intended as u64), 1);
+            self.s.plan.progress[self.s.worker].end_to_end.add(now.saturating_sub(intended as u64), 1);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the machine did meanwhile: CPU of processes, busy time of all cores, and what machine it is.
 
 use std::fs;
+use std::path::Path;
 
 use nix::unistd::Pid;
 
@@ -57,6 +58,60 @@ impl Reading {
     }
 }
 
+/// What a program says to `--version`; empty if nothing useful.
+pub fn version_of(program: &str) -> String {
+    let said =
+        std::process::Command::new(program).arg("--version").stdin(std::process::Stdio::null()).output();
+    let text = said.ok().filter(|o| o.status.success()).map(|o| o.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().next().unwrap_or("").trim().to_string()
+}
+
+/// The disk below a directory.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Disk {
+    pub directory: String,
+    pub mount: String,
+    pub filesystem: String,
+    pub device: String,
+    pub model: String,
+    pub size_bytes: u64,
+    pub rotational: bool,
+}
+
+impl Disk {
+    /// Of the deepest directory of `path` that exists; empty fields where the system does not say.
+    pub fn of(path: &Path) -> Self {
+        let there = path.ancestors().find_map(|p| fs::canonicalize(p).ok()).unwrap_or_default();
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        // Fields of proc_pid_mountinfo(5): mount point is the fifth; type and source follow the lone hyphen.
+        let parsed = mounts.lines().filter_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            let mount = left.split(' ').nth(4)?;
+            let mut right = right.split(' ');
+            Some((mount, right.next()?, right.next()?))
+        });
+        let found =
+            parsed.filter(|(mount, ..)| there.starts_with(mount)).max_by_key(|(mount, ..)| mount.len());
+        let (mount, filesystem, device) = found.unwrap_or_default();
+        let name = device.trim_start_matches("/dev/");
+        let block = |file: &str| {
+            fs::read_to_string(format!("/sys/class/block/{name}/{file}"))
+                .unwrap_or_default()
+                .trim()
+                .to_string()
+        };
+        Self {
+            directory: path.display().to_string(),
+            mount: mount.to_string(),
+            filesystem: filesystem.to_string(),
+            device: device.to_string(),
+            model: block("device/model"),
+            size_bytes: block("size").parse::<u64>().unwrap_or(0) * 512,
+            rotational: block("queue/rotational") == "1",
+        }
+    }
+}
+
 /// Identity of this machine, for reports.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Host {
@@ -65,6 +120,8 @@ pub struct Host {
     pub cpu: String,
     pub cores: usize,
     pub memory_bytes: u64,
+    /// Below the current directory; a sweep names that of the broker's data as well.
+    pub disk: Disk,
 }
 
 impl Host {
@@ -82,6 +139,7 @@ impl Host {
             kernel: format!("{} {}", text(|u| u.sysname()), text(|u| u.release())),
             cpu: model.unwrap_or("unknown").to_string(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
+            disk: Disk::of(Path::new(".")),
             memory_bytes: total.and_then(|t| t.trim().parse::<u64>().ok()).unwrap_or(0) * 1024,
         }
     }

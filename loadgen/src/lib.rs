@@ -9,6 +9,7 @@
 
 pub mod audit;
 pub mod batch;
+pub mod buckets;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
@@ -19,13 +20,17 @@ pub mod fake_broker;
 pub mod host;
 pub mod ledger;
 pub mod log_reader;
+pub mod observer;
+pub mod over_time;
 pub mod pace;
 pub mod payload;
 pub mod plan;
 pub mod producer;
 pub mod progress;
+pub mod prometheus;
 pub mod report;
 pub mod run;
+pub mod screen;
 pub mod stats;
 pub mod units;
 pub mod verify;

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::buckets::LiveHistogram;
 use crate::clock::Clock;
 use crate::cluster::Placed;
 use crate::compress::Codec;
@@ -75,7 +76,7 @@ impl Window {
     }
 }
 
-/// Counters that a worker keeps current for the progress line.
+/// What a worker keeps current for the progress line, the live view and the series over time.
 #[derive(Debug, Default)]
 pub struct Progress {
     pub acked_records: AtomicU64,
@@ -83,6 +84,12 @@ pub struct Progress {
     pub consumed_records: AtomicU64,
     pub consumed_bytes: AtomicU64,
     pub errors: AtomicU64,
+    /// Requests sent, and those that are in flight no more: answered, refused or lost with their connection.
+    pub sent_batches: AtomicU64,
+    pub settled_batches: AtomicU64,
+    /// Of every record answered, warm-up included.
+    pub latency: LiveHistogram,
+    pub end_to_end: LiveHistogram,
     /// Largest latency since the line was last drawn.
     pub latency_ns_max: AtomicU64,
     /// Thread CPU and spin nanoseconds, published about ten times a second.

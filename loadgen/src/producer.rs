@@ -22,7 +22,7 @@ use crate::connection::{Connection, Frames};
 use crate::ledger::Acked;
 use crate::pace::{Alarm, Schedule};
 use crate::payload::{Proved, Timed};
-use crate::plan::{Plan, ProducerId, Window};
+use crate::plan::{Plan, ProducerId, Progress, Window};
 use crate::stats::Stats;
 use crate::wire;
 use crate::wire::request::{self, ProduceHead};
@@ -178,6 +178,10 @@ impl Producer {
         self.session(connection, window).await
     }
 
+    fn live(&self) -> &Progress {
+        &self.a.plan.progress[self.a.worker]
+    }
+
     fn may_reconnect(&self) -> bool {
         self.a.plan.traffic.reconnect || self.a.plan.traffic.idempotent
     }
@@ -214,6 +218,7 @@ impl Producer {
         };
         let (received, sent) = tokio::join!(receive, send);
         let lost: Vec<Sent> = flight.queue.borrow_mut().drain(..).collect();
+        self.live().settled_batches.fetch_add(lost.len() as u64, Ordering::Relaxed);
         self.take_back(lost);
         received.and(sent)
     }
@@ -330,6 +335,7 @@ impl Producer {
         if plan.traffic.acks != 0 {
             self.flight.queue.borrow_mut().push_back(sent);
         }
+        self.live().sent_batches.fetch_add(1, Ordering::Relaxed);
         let (result, buffer) =
             connection.send(std::mem::take(&mut self.buffer), from..REQUEST_ROOM + bytes).await;
         self.buffer = buffer;
@@ -462,7 +468,9 @@ impl Receiver {
     fn refuse(&self, sent: &Sent, code: i16) {
         let count = u64::from(sent.batch.count);
         *self.stats.borrow_mut().produce_errors.entry(code).or_default() += count;
-        self.plan.progress[self.worker].errors.fetch_add(count, Ordering::Relaxed);
+        let live = &self.plan.progress[self.worker];
+        live.errors.fetch_add(count, Ordering::Relaxed);
+        live.settled_batches.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -472,8 +480,14 @@ fn record_ack(plan: &Plan, worker: usize, stats: &mut Stats, sent: &Sent, pace: 
     stats.acked_batches += 1;
     let live = &plan.progress[worker];
     live.acked_records.fetch_add(count, Ordering::Relaxed);
+    live.settled_batches.fetch_add(1, Ordering::Relaxed);
     live.acked_bytes.fetch_add(sent.bytes as u64, Ordering::Relaxed);
     live.latency_ns_max.fetch_max(now.saturating_sub(sent.batch.intended_ns), Ordering::Relaxed);
+    match pace {
+        None => live.latency.add(now.saturating_sub(sent.batch.intended_ns), count),
+        Some(schedule) => (sent.batch.first_record..sent.batch.first_record + count)
+            .for_each(|record| live.latency.add(now.saturating_sub(schedule.at(record)), 1)),
+    }
     let Some(window) = plan.window.get() else { return };
     if window.contains(now) {
         stats.window_acked_records += count;

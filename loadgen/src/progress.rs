@@ -6,18 +6,8 @@ use std::sync::atomic::Ordering;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::plan::{Plan, Progress};
-
-/// Sums of all workers at one moment.
-#[derive(Debug, Default, Clone, Copy)]
-struct Totals {
-    at_ns: u64,
-    acked_records: u64,
-    acked_bytes: u64,
-    consumed_records: u64,
-    consumed_bytes: u64,
-    errors: u64,
-}
+use crate::over_time::Totals;
+use crate::plan::Plan;
 
 #[derive(Debug)]
 pub struct ProgressLine {
@@ -38,9 +28,14 @@ impl ProgressLine {
         Self { bar, last: Totals::default() }
     }
 
+    /// The counters start anew.
+    pub fn begin(&mut self) {
+        self.last = Totals::default();
+    }
+
     /// Draws the rates since the last call.
     pub fn draw(&mut self, plan: &Plan) {
-        let now = totals(plan);
+        let now = Totals::read(plan, None);
         let seconds = now.at_ns.saturating_sub(self.last.at_ns) as f64 / 1e9;
         let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds.max(1e-9);
         let worst =
@@ -50,7 +45,7 @@ impl ProgressLine {
             text += &format!(
                 "  acked {:>9.0} rec/s {:>7.1} MB/s  max {:>8.1} ms",
                 rate(now.acked_records, self.last.acked_records),
-                rate(now.acked_bytes, self.last.acked_bytes) / 1e6,
+                rate(now.acked_batch_bytes, self.last.acked_batch_bytes) / 1e6,
                 worst as f64 / 1e6
             );
         }
@@ -87,23 +82,11 @@ impl Default for ProgressLine {
     }
 }
 
-fn phase(plan: &Plan, now: u64) -> &'static str {
+pub fn phase(plan: &Plan, now: u64) -> &'static str {
     match plan.window.get() {
         Some(w) if now < w.start_ns => "warm-up",
         Some(w) if now < w.end_ns() => "measure",
         Some(_) => "drain  ",
         None => "connect",
-    }
-}
-
-fn totals(plan: &Plan) -> Totals {
-    let sum = |f: fn(&Progress) -> u64| plan.progress.iter().map(f).sum();
-    Totals {
-        at_ns: plan.clock.now(),
-        acked_records: sum(|p| p.acked_records.load(Ordering::Relaxed)),
-        acked_bytes: sum(|p| p.acked_bytes.load(Ordering::Relaxed)),
-        consumed_records: sum(|p| p.consumed_records.load(Ordering::Relaxed)),
-        consumed_bytes: sum(|p| p.consumed_bytes.load(Ordering::Relaxed)),
-        errors: sum(|p| p.errors.load(Ordering::Relaxed)),
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::audit::Audit;
 use crate::host::Host;
+use crate::over_time::Interval;
 use crate::stats::{Latency, Stats};
 use crate::wire::error_name;
 
@@ -29,6 +30,8 @@ pub struct Measured {
     pub own_cpu_ns: u64,
     pub server_cpu_ns: Option<u64>,
     pub server_resident_bytes: Option<u64>,
+    /// The most that a reading over time showed.
+    pub server_resident_bytes_peak: Option<u64>,
     /// Busy share of each core.
     pub core_busy: Vec<f64>,
     /// Busy share of each worker thread, spinning left out.
@@ -40,6 +43,9 @@ pub struct Measured {
     pub record_bytes: usize,
     pub is_open_loop: bool,
     pub started: SystemTime,
+    /// By the wall clock, as `started`; a step of that clock shows in the difference and nowhere else.
+    pub finished: SystemTime,
+    pub over_time: Vec<Interval>,
     pub audit: Option<Audit>,
 }
 
@@ -62,11 +68,29 @@ impl Measured {
         self.records_per_second() * self.record_bytes as f64
     }
 
+    pub fn keep_over_time(&mut self, intervals: Vec<Interval>) {
+        let resident = intervals.iter().filter_map(|i| i.server_resident_bytes);
+        self.server_resident_bytes_peak = resident.chain(self.server_resident_bytes).max();
+        self.over_time = intervals;
+    }
+
     fn records_in_window(&self) -> u64 {
         match self.stats.window_acked_records {
             0 => self.stats.window_consumed_records,
             n => n,
         }
+    }
+
+    /// CPU seconds of the server for each GB (1e9 bytes) of record values.
+    fn server_cpu_per_gb(&self) -> Option<f64> {
+        let bytes = (self.records_in_window() * self.record_bytes as u64).max(1);
+        self.server_cpu_ns.map(|ns| ns as f64 / bytes as f64)
+    }
+
+    /// Cores that were busy with anything but this process: the server and the kernel's work for it.
+    fn core_busy_less_own(&self) -> f64 {
+        let seconds = self.broker.map_or(self.window_seconds, |b| b.1).max(1e-9);
+        (self.core_busy.iter().sum::<f64>() - self.own_cpu_ns as f64 / 1e9 / seconds).max(0.0)
     }
 
     fn us_per_record(&self, cpu_ns: u64) -> f64 {
@@ -143,6 +167,8 @@ impl Measured {
             out.own_cpu_ns += m.own_cpu_ns;
             out.server_cpu_ns = out.server_cpu_ns.zip(m.server_cpu_ns).map(|(a, b)| a + b);
             out.server_resident_bytes = out.server_resident_bytes.max(m.server_resident_bytes);
+            out.server_resident_bytes_peak = out.server_resident_bytes_peak.max(m.server_resident_bytes_peak);
+            out.finished = m.finished;
             out.interrupted |= m.interrupted;
             out.errors.extend(m.errors.iter().cloned());
             for (a, b) in out.worker_busy.iter_mut().zip(&m.worker_busy) {
@@ -208,8 +234,10 @@ pub fn table(m: &Measured, repeats: &[Measured]) -> String {
     if let Some(cpu) = m.server_cpu_ns {
         let memory = m
             .server_resident_bytes
-            .map_or(String::new(), |b| format!(", resident {:.1} MiB", b as f64 / 1048576.0));
-        let per_gb = cpu as f64 / ((m.records_in_window() * m.record_bytes as u64).max(1)) as f64;
+            .map_or(String::new(), |b| format!(", resident {:.1} MiB", b as f64 / 1048576.0))
+            + &m.server_resident_bytes_peak
+                .map_or(String::new(), |b| format!(", peak {:.1} MiB", b as f64 / 1048576.0));
+        let per_gb = m.server_cpu_per_gb().unwrap_or(0.0);
         row("CPU, server", format!("{:.3} us/record, {per_gb:.3} s/GB{memory}", m.us_per_record(cpu)));
     }
     let cores: Vec<String> = m.core_busy.iter().map(|b| format!("{:.0} %", b * 100.0)).collect();
@@ -298,6 +326,9 @@ pub fn measured_json(m: &Measured) -> Value {
         "server_cpu_us_per_record": m.server_cpu_ns.map(|c| m.us_per_record(c)),
         "server_cpu_seconds": m.server_cpu_ns.map(|c| c as f64 / 1e9),
         "server_resident_bytes": m.server_resident_bytes,
+        "server_resident_bytes_peak": m.server_resident_bytes_peak,
+        "server_cpu_seconds_per_gb": m.server_cpu_per_gb(),
+        "core_busy_less_own": m.core_busy_less_own(),
         "core_busy": m.core_busy,
         "worker_busy": m.worker_busy,
         "worker_starved": m.worker_starved,
@@ -307,20 +338,28 @@ pub fn measured_json(m: &Measured) -> Value {
     })
 }
 
+/// A repeat has its course over time besides; of pooled repeats there is none.
+fn repeat_json(m: &Measured) -> Value {
+    let mut out = measured_json(m);
+    out["over_time"] = json!(m.over_time);
+    out
+}
+
 /// The whole document: where and how it was measured, each repeat, and all repeats pooled.
 pub fn document(pooled: &Measured, repeats: &[Measured], config: Value) -> Value {
     let unix =
         |t: SystemTime| t.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs_f64();
     json!({
-        "format": 1,
+        "format": 2,
         "tool": concat!("thalweg-loadgen ", env!("CARGO_PKG_VERSION")),
         "commit": env!("THALWEG_COMMIT"),
         "command": std::env::args().collect::<Vec<_>>(),
         "started_unix_seconds": unix(pooled.started),
+        "finished_unix_seconds": unix(pooled.finished),
         "host": Host::read(),
         "config": config,
         "result": measured_json(pooled),
-        "repeats": repeats.iter().map(measured_json).collect::<Vec<_>>(),
+        "repeats": repeats.iter().map(repeat_json).collect::<Vec<_>>(),
     })
 }
 

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use serde_json::json;
 
 use crate::audit::{Audit, Seen, audit};
@@ -20,9 +16,9 @@ use crate::clock::Clock;
 use crate::cluster::{Cluster, ClusterError, Placed};
 use crate::host::{self, Reading};
 use crate::ledger::{Acked, LedgerError, LedgerWriter, RunEntry};
+use crate::observer::{Interrupts, Observer};
 use crate::payload::SplitMix;
 use crate::plan::{From, Plan, ProducerId, Progress, Traffic, Window};
-use crate::progress::ProgressLine;
 use crate::report::{self, Measured};
 use crate::stats::Stats;
 use crate::wire::request::{NewTopic, OffsetSpec};
@@ -46,32 +42,6 @@ pub enum RunError {
     Io(#[from] io::Error),
     #[error("worker: {0}")]
     Worker(String),
-}
-
-/// SIGINT and SIGTERM as readable events; blocked in every thread started after this.
-pub struct Interrupts {
-    fd: SignalFd,
-}
-
-impl Interrupts {
-    pub fn catch() -> io::Result<Self> {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGINT);
-        set.add(Signal::SIGTERM);
-        set.thread_block()?;
-        Ok(Self { fd: SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)? })
-    }
-
-    /// Waits up to `timeout`; true if the user asked to stop.
-    fn wait(&self, timeout: Duration) -> io::Result<bool> {
-        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
-        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        match poll(&mut fds, timeout) {
-            Ok(0) | Err(nix::errno::Errno::EINTR) => Ok(false),
-            Ok(_) => Ok(self.fd.read_signal()?.is_some()),
-            Err(e) => Err(e.into()),
-        }
-    }
 }
 
 /// Runs all repeats and prints and writes the result. True if nothing was refused, lost or broken.
@@ -103,26 +73,32 @@ pub fn measure(options: &RunOptions, interrupts: Option<&Interrupts>) -> Result<
     let mut cluster = Cluster::new(&options.bootstrap_server);
     let topics = options.topic_names();
     let placed = prepare_topics(&mut cluster, options, &topics)?;
+    let outcome = repeat(options, &traffic, &topics, &placed, &mut cluster, interrupts);
+    if options.delete_topics {
+        cluster.delete_topics(&topics)?;
+    }
+    outcome
+}
+
+fn repeat(
+    options: &RunOptions,
+    traffic: &Traffic,
+    topics: &[String],
+    placed: &[Placed],
+    cluster: &mut Cluster,
+    interrupts: Option<&Interrupts>,
+) -> Result<Vec<Measured>, RunError> {
+    let mut observer = Observer::new(options, interrupts)?;
     let mut repeats: Vec<Measured> = Vec::new();
     for _ in 0..options.repeats {
-        let one = Repeat { options, traffic: &traffic, topics: &topics, placed: &placed, interrupts };
-        repeats.push(one.measure(&mut cluster)?);
+        let one = Repeat { options, traffic, topics, placed };
+        repeats.push(one.measure(cluster, &mut observer)?);
         if repeats.last().is_some_and(|m| m.interrupted || !m.errors.is_empty()) {
             break;
         }
     }
+    observer.finish();
     Ok(repeats)
-}
-
-/// Waits up to `timeout`; true if the user asked to stop.
-fn interrupted(interrupts: Option<&Interrupts>, timeout: Duration) -> io::Result<bool> {
-    match interrupts {
-        Some(interrupts) => interrupts.wait(timeout),
-        None => {
-            std::thread::sleep(timeout);
-            Ok(false)
-        }
-    }
 }
 
 fn at(path: &std::path::Path, e: &io::Error) -> io::Error {
@@ -131,11 +107,11 @@ fn at(path: &std::path::Path, e: &io::Error) -> io::Error {
 
 fn config(o: &RunOptions) -> serde_json::Value {
     json!({
-        "bootstrap_server": o.bootstrap_server, "topics": o.topic_names().len(), "partitions": o.partitions,
+        "label": o.label, "bootstrap_server": o.bootstrap_server, "topics": o.topic_names().len(), "partitions": o.partitions,
         "topic_config": o.topic_config, "producers": o.producers, "consumers": o.consumers, "threads": o.threads,
         "record_size": o.record_size, "batch_bytes": o.batch_bytes, "linger_us": o.linger.as_micros() as u64,
         "in_flight": o.in_flight, "acks": format!("{:?}", o.acks).to_lowercase(), "compression": o.compression,
-        "keys": o.keys, "rate": format!("{:?}", o.rate), "warmup_seconds": o.warmup.as_secs_f64(),
+        "keys": o.keys, "cpus": o.cpus.as_ref().map(|c| &c.0), "rate": format!("{:?}", o.rate), "warmup_seconds": o.warmup.as_secs_f64(),
         "duration_seconds": o.duration.as_secs_f64(), "repeats": o.repeats, "verify": o.verify,
         "idempotent": o.idempotent, "from": o.from, "replay": o.replay,
     })
@@ -144,6 +120,7 @@ fn config(o: &RunOptions) -> serde_json::Value {
 fn prepare_topics(cluster: &mut Cluster, o: &RunOptions, topics: &[String]) -> Result<Vec<Placed>, RunError> {
     let mut needed = vec![wire::METADATA, wire::LIST_OFFSETS, wire::PRODUCE, wire::FETCH];
     needed.extend(o.create_topics.then_some(wire::CREATE_TOPICS));
+    needed.extend(o.delete_topics.then_some(wire::DELETE_TOPICS));
     needed.extend(o.idempotent.then_some(wire::INIT_PRODUCER_ID));
     cluster.check_versions(&needed)?;
     if o.create_topics {
@@ -167,7 +144,6 @@ struct Repeat<'a> {
     traffic: &'a Traffic,
     topics: &'a [String],
     placed: &'a [Placed],
-    interrupts: Option<&'a Interrupts>,
 }
 
 /// Offsets and CPU at one edge of the window.
@@ -178,7 +154,7 @@ struct Edge {
 }
 
 impl Repeat<'_> {
-    fn measure(&self, cluster: &mut Cluster) -> Result<Measured, RunError> {
+    fn measure(&self, cluster: &mut Cluster, observer: &mut Observer<'_>) -> Result<Measured, RunError> {
         let jobs = divide(self.traffic, self.placed, self.options.threads as usize, self.cpus());
         let lanes = jobs.iter().map(|j| j.producers.len()).sum();
         let plan = Arc::new(self.plan(cluster, lanes, jobs.len())?);
@@ -190,15 +166,18 @@ impl Repeat<'_> {
         gates.0.wait();
         let window = plan.window.get_or_init(|| Window::new(plan.clock.now() + HEAD_START_NS, self.traffic));
         gates.1.wait();
-        let mut line = ProgressLine::new();
-        let (before, started, interrupted) = self.to_window(cluster, &plan, window, &mut line)?;
-        let interrupted = interrupted || self.to_time(&plan, window, || window.end_ns(), &mut line)?;
+        observer.begin(&plan);
+        let stopped = observer.until(&plan, window, || window.start_ns.min(window.end_ns()))?;
+        let (before, started) = (self.edge(cluster, &plan), SystemTime::now());
+        observer.open_window(&plan, window);
+        let interrupted = stopped || observer.until(&plan, window, || window.end_ns())?;
+        let over_time = observer.close_window(&plan);
         let after = self.edge(cluster, &plan);
-        self.drain(cluster, &plan, &workers, &mut line)?;
-        line.finish();
+        self.drain(cluster, &plan, &workers, observer)?;
         let outcomes = collect(workers)?;
         let mut measured = self.measured(&before, &after, window, outcomes.iter());
         (measured.interrupted, measured.started) = (interrupted, started);
+        measured.keep_over_time(over_time);
         if self.options.verify {
             measured.audit = Some(self.prove(&plan, outcomes)?);
         }
@@ -256,57 +235,14 @@ impl Repeat<'_> {
         Edge { offsets, at: before + before.elapsed() / 2, cpu: Reading::take(self.options.server_pid) }
     }
 
-    fn to_window(
-        &self,
-        cluster: &mut Cluster,
-        plan: &Plan,
-        window: &Window,
-        line: &mut ProgressLine,
-    ) -> Result<(Edge, SystemTime, bool), RunError> {
-        let stopped = self.to_time(plan, window, || window.start_ns.min(window.end_ns()), line)?;
-        Ok((self.edge(cluster, plan), SystemTime::now(), stopped))
-    }
-
-    /// Draws progress until `time`; true if the user interrupted, which ends the window.
-    fn to_time(
-        &self,
-        plan: &Plan,
-        window: &Window,
-        time: impl Fn() -> u64,
-        line: &mut ProgressLine,
-    ) -> Result<bool, RunError> {
-        let mut next_line = plan.clock.now() + 1_000_000_000;
-        loop {
-            let now = plan.clock.now();
-            if now >= time() {
-                return Ok(false);
-            }
-            let step = (time() - now).min(next_line.saturating_sub(now)).min(100_000_000);
-            // poll counts in milliseconds: the last one is slept away.
-            let stop = interrupted(self.interrupts, Duration::from_nanos(step))?;
-            if stop {
-                window.cut(plan.clock.now());
-                return Ok(true);
-            }
-            if step < 1_000_000 {
-                std::thread::sleep(Duration::from_nanos(step));
-            }
-            if plan.clock.now() >= next_line {
-                line.draw(plan);
-                next_line += 1_000_000_000;
-            }
-        }
-    }
-
     /// Waits for the workers, and tells consumers where to stop once every producer is done.
     fn drain(
         &self,
         cluster: &mut Cluster,
         plan: &Plan,
         workers: &[JoinHandle<io::Result<Outcome>>],
-        line: &mut ProgressLine,
+        observer: &mut Observer<'_>,
     ) -> Result<(), RunError> {
-        let mut next_line = Instant::now() + Duration::from_secs(1);
         while !workers.iter().all(JoinHandle::is_finished) {
             let done = plan.producers_left.load(Ordering::Acquire) == 0;
             let both = self.traffic.producers > 0 && self.traffic.consumers > 0;
@@ -317,13 +253,10 @@ impl Repeat<'_> {
             {
                 plan.targets.get_or_init(|| ends);
             }
-            if interrupted(self.interrupts, Duration::from_millis(5))? && plan.targets.get().is_none() {
+            if observer.wait(Duration::from_millis(5))? && plan.targets.get().is_none() {
                 plan.targets.get_or_init(|| vec![0; plan.placed.len()]);
             }
-            if Instant::now() >= next_line {
-                line.draw(plan);
-                next_line += Duration::from_secs(1);
-            }
+            observer.look(plan)?;
         }
         Ok(())
     }
@@ -360,6 +293,8 @@ impl Repeat<'_> {
                 .zip(after.cpu.server_cpu_ns)
                 .map(|(a, b)| b.saturating_sub(a)),
             server_resident_bytes: self.options.server_pid.and_then(host::resident_bytes),
+            server_resident_bytes_peak: None,
+            over_time: Vec::new(),
             core_busy: cores.map(|(a, b)| b.saturating_sub(*a) as f64 / ticks).collect(),
             worker_busy,
             worker_starved,
@@ -368,6 +303,7 @@ impl Repeat<'_> {
             record_bytes: self.traffic.record_bytes,
             is_open_loop: self.traffic.rate.records_per_second(self.traffic.record_bytes).is_some(),
             started: SystemTime::now(),
+            finished: SystemTime::now(),
             audit: None,
         }
     }

@@ -102,6 +102,7 @@ pub fn answer(shared: &Shared, frame: &[u8]) -> Result<Vec<u8>, WireError> {
         3 => metadata(shared, &mut d, &mut r)?,
         18 => api_versions(&mut r),
         19 => create_topics(&mut d, &mut r)?,
+        20 => delete_topics(shared, &mut d, &mut r)?,
         22 => {
             r.i32(0);
             r.i16(0);
@@ -121,6 +122,7 @@ fn api_versions(r: &mut Reply) {
         wire::METADATA,
         wire::API_VERSIONS,
         wire::CREATE_TOPICS,
+        wire::DELETE_TOPICS,
         wire::INIT_PRODUCER_ID,
     ];
     r.i16(0);
@@ -174,6 +176,19 @@ fn create_topics(d: &mut Decoder<'_>, r: &mut Reply) -> Result<(), WireError> {
         }
         r.i16(0);
         r.i16(-1);
+    }
+    Ok(())
+}
+
+fn delete_topics(shared: &Shared, d: &mut Decoder<'_>, r: &mut Reply) -> Result<(), WireError> {
+    r.i32(0);
+    let topics = d.count("topics")?;
+    r.i32(topics as i32);
+    for _ in 0..topics {
+        let name = d.string("topic")?;
+        locked(&shared.logs).retain(|(topic, _), _| topic != name);
+        r.string(name);
+        r.i16(0);
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ pub const LIST_OFFSETS: Api = Api { name: "ListOffsets", key: 2, version: 4 };
 pub const METADATA: Api = Api { name: "Metadata", key: 3, version: 7 };
 pub const API_VERSIONS: Api = Api { name: "ApiVersions", key: 18, version: 0 };
 pub const CREATE_TOPICS: Api = Api { name: "CreateTopics", key: 19, version: 4 };
+pub const DELETE_TOPICS: Api = Api { name: "DeleteTopics", key: 20, version: 3 };
 pub const INIT_PRODUCER_ID: Api = Api { name: "InitProducerId", key: 22, version: 1 };
 
 /// The error codes of Kafka's protocol that this program reacts to or names in a report.

@@ -1,7 +1,9 @@
 //! Requests, encoded at the versions that [`super`] names.
 
 use super::encode::Encoder;
-use super::{API_VERSIONS, CREATE_TOPICS, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, PRODUCE};
+use super::{
+    API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, FETCH, INIT_PRODUCER_ID, LIST_OFFSETS, METADATA, PRODUCE,
+};
 
 pub fn api_versions(correlation: i32) -> Vec<u8> {
     Encoder::request(API_VERSIONS, correlation).finish()
@@ -41,6 +43,14 @@ pub fn create_topics(correlation: i32, topics: &[NewTopic<'_>], timeout_ms: i32)
     }
     e.i32(timeout_ms);
     e.i8(0);
+    e.finish()
+}
+
+pub fn delete_topics(correlation: i32, topics: &[String], timeout_ms: i32) -> Vec<u8> {
+    let mut e = Encoder::request(DELETE_TOPICS, correlation);
+    e.count(topics.len());
+    topics.iter().for_each(|t| e.string(t));
+    e.i32(timeout_ms);
     e.finish()
 }
 

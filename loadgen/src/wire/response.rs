@@ -95,6 +95,16 @@ pub fn create_topics(d: &mut Decoder<'_>) -> Result<Vec<(String, i16, String)>, 
     Ok(out)
 }
 
+/// `(topic, error)` of each.
+pub fn delete_topics(d: &mut Decoder<'_>) -> Result<Vec<(String, i16)>, WireError> {
+    d.i32("throttle")?;
+    let mut out = Vec::new();
+    for _ in 0..d.count("topics")? {
+        out.push((d.string("topic name")?.to_string(), d.i16("topic error")?));
+    }
+    Ok(out)
+}
+
 /// `(error, producer id, epoch)`.
 pub fn init_producer_id(d: &mut Decoder<'_>) -> Result<(i16, i64, i16), WireError> {
     d.i32("throttle")?;
