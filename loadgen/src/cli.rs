@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::compress::Codec;
 use crate::payload::PROVED_HEAD;
 use crate::plan::{From, Traffic};
+use crate::sweep::options::SweepOptions;
 use crate::units::{self, Rate};
 
 #[derive(Debug, Parser)]
@@ -22,6 +23,8 @@ pub struct Cli {
 pub enum Command {
     /// Produce and consume, and report throughput and latency
     Run(Box<RunOptions>),
+    /// Measure a matrix of options, and start the broker for it
+    Sweep(Box<SweepOptions>),
     /// Read back what a ledger says was acknowledged, and check every byte of it
     Verify(VerifyOptions),
     /// Acknowledge whatever comes, store nothing: what this instrument is proven against

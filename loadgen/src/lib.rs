@@ -32,6 +32,7 @@ pub mod report;
 pub mod run;
 pub mod screen;
 pub mod stats;
+pub mod sweep;
 pub mod units;
 pub mod verify;
 pub mod wire;
