@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::compare::CompareOptions;
 use crate::compress::Codec;
 use crate::payload::PROVED_HEAD;
 use crate::plan::{From, Traffic};
@@ -25,6 +26,8 @@ pub enum Command {
     Run(Box<RunOptions>),
     /// Measure a matrix of options, and start the broker for it
     Sweep(Box<SweepOptions>),
+    /// Compare two stored runs or sweeps, and tell differences from noise
+    Compare(CompareOptions),
     /// Read back what a ledger says was acknowledged, and check every byte of it
     Verify(VerifyOptions),
     /// Acknowledge whatever comes, store nothing: what this instrument is proven against
