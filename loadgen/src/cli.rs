@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compare::CompareOptions;
 use crate::compress::Codec;
+use crate::page::ReportOptions;
 use crate::payload::PROVED_HEAD;
 use crate::plan::{From, Traffic};
 use crate::sweep::options::SweepOptions;
@@ -28,6 +29,8 @@ pub enum Command {
     Sweep(Box<SweepOptions>),
     /// Compare two stored runs or sweeps, and tell differences from noise
     Compare(CompareOptions),
+    /// Write stored runs and sweeps as one HTML page, and their summary here
+    Report(ReportOptions),
     /// Read back what a ledger says was acknowledged, and check every byte of it
     Verify(VerifyOptions),
     /// Acknowledge whatever comes, store nothing: what this instrument is proven against

@@ -24,6 +24,7 @@ pub mod log_reader;
 pub mod observer;
 pub mod over_time;
 pub mod pace;
+pub mod page;
 pub mod payload;
 pub mod plan;
 pub mod producer;

@@ -7,13 +7,14 @@ use clap::Parser;
 use thalweg_loadgen::cli::{Cli, Command, FakeBrokerOptions};
 use thalweg_loadgen::fake_broker::{FakeBroker, Script};
 use thalweg_loadgen::run::RunError;
-use thalweg_loadgen::{compare, run, sweep, verify};
+use thalweg_loadgen::{compare, page, run, sweep, verify};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Sweep(options) => sweep::sweep(&options),
         Command::Compare(options) => compare::compare(&options),
+        Command::Report(options) => page::report(&options),
         Command::Verify(options) => verify::verify(&options),
         Command::FakeBroker(options) => fake_broker(options),
     };

@@ -5,6 +5,7 @@
 
 mod proof;
 mod rate;
+mod sweep;
 mod timing;
 
 use std::time::Duration;
