@@ -11,6 +11,7 @@ from broker import HarnessError, ROOT, Server
 
 KAFKA = str(ROOT / "scripts/interop/kafka")
 KAFKA_VERSION = "3.2.0"
+KAFKA_VERSIONS = ("3.2.0", "4.1.0")
 # Deleted topics must give their gigabytes back before the next measurement.
 SETTINGS = {"log.segment.delete.delay.ms": "1000", "log.retention.check.interval.ms": "5000"}
 
@@ -54,15 +55,15 @@ class Thalweg:
 class Kafka:
     """Apache Kafka with its sample configuration and a heap of 4 GB: 1 GB thrashes its collector at 2,000 partitions."""
 
-    def __init__(self, work, cpus):
-        self.port = _free_pair()
+    def __init__(self, work, cpus, version=KAFKA_VERSION):
+        self.port, self.version = _free_pair(), version
         self.bootstrap, self.log = f"127.0.0.1:{self.port}", work / "kafka.log"
         config = "\n".join(f"{key}={value}" for key, value in SETTINGS.items())
         self.environment = {**os.environ, "KAFKA_HEAP": "4g", "KAFKA_CPUS": cpus, "KAFKA_RUN": str(work / "kafka"),
                             "KAFKA_CONFIG": config}
 
     def _do(self, command):
-        done = subprocess.run([KAFKA, command, KAFKA_VERSION, str(self.port)], env=self.environment, timeout=180, text=True,
+        done = subprocess.run([KAFKA, command, self.version, str(self.port)], env=self.environment, timeout=180, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode != 0:
             raise HarnessError(f"kafka {command}: {done.stderr.strip()}")

@@ -28,11 +28,18 @@ def produced(result):
         "requests/s": result["requests_per_second"],
         "CPU s/GB": result["server_cpu_seconds"] / max(gigabytes, 1e-9),
         "CPU us/request": result["server_cpu_seconds"] * 1e6 / requests,
+        "CPU us/record": result["server_cpu_us_per_record"],
         "cores less load s/GB": others_cpu(result) / max(gigabytes, 1e-9),
         "p50 us": latency["p50"],
         "p99 us": latency["p99"],
         "p99.9 us": latency["p99_9"],
+        "peak MiB": peak_mib(result),
     }
+
+
+def peak_mib(result):
+    """Resident memory of the server, the most that a reading in the window showed."""
+    return result["server_resident_bytes_peak"] / 1048576
 
 
 def others_cpu(result):
@@ -46,6 +53,7 @@ def fetched(result):
         "MB/s": result["consumed_bytes_per_second"] / 1e6,
         "CPU s/GB": result["server_cpu_seconds"] / gigabytes,
         "cores less load s/GB": others_cpu(result) / gigabytes,
+        "peak MiB": peak_mib(result),
     }
 
 
@@ -54,7 +62,7 @@ def batches(name):
 
 
 def one_in_flight(bench, column):
-    return {key: value for key, value in produced(bench.measure(column, "one", *ONE)).items() if key.startswith("p")}
+    return {key: value for key, value in produced(bench.measure(column, "one", *ONE)).items() if key.endswith(" us")}
 
 
 def fixed_rate(bench, column):

@@ -16,6 +16,8 @@ python_venv=$client_cache/python-$(digest "$interop/requirements.txt")
 python=$python_venv/bin/python3
 franz=$client_cache/franz-$(digest "$interop"/franz/go.mod "$interop"/franz/go.sum "$interop"/franz/*.go)
 kafkajs_modules=$client_cache/kafkajs-$(digest "$interop/kafkajs/package-lock.json")/node_modules
+# What scripts/instrument-check drives a browser with.
+report_modules=$client_cache/report-$(digest "$interop/../report/package-lock.json")/node_modules
 kcat=$(command -v kcat || command -v kafkacat || true)
 
 # kafka_jars VERSION: the directory with the jars of one Kafka release
