@@ -26,11 +26,13 @@ const browser = await chromium.launchPersistentContext(profile, {
 });
 try {
   const page = browser.pages()[0] ?? await browser.newPage();
+  // A busy machine is slow, and no fault of the page's.
+  page.setDefaultTimeout(150000);
   page.on("console", (m) => problems.push(`console ${m.type()}: ${m.text()}`));
   page.on("pageerror", (e) => problems.push(`page error: ${e.message}`));
   page.on("request", (r) => { if (!/^(file|data):/.test(r.url())) problems.push(`request to ${r.url()}`); });
   await page.goto(pathToFileURL(resolve(page_file)).href);
-  await page.waitForFunction(() => window.thalweg?.ready, undefined, { timeout: 30000 });
+  await page.waitForFunction(() => window.thalweg?.ready);
 
   // What the charts really hold, asked from the charts.
   const drawn = await page.evaluate(() => Object.fromEntries(Object.entries(window.thalweg.charts).map(([id, chart]) => {

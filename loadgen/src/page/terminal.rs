@@ -40,7 +40,11 @@ pub fn summary(page: &Page) -> String {
 }
 
 fn label(page: &Page, p: &PointData) -> String {
-    if page.brokers.len() > 1 { format!("{}: {}", p.broker, p.name) } else { p.name.clone() }
+    match (p.name.as_str(), page.brokers.len()) {
+        ("run", _) => p.broker.clone(),
+        (_, 0 | 1) => p.name.clone(),
+        _ => format!("{}: {}", p.broker, p.name),
+    }
 }
 
 fn throughput(p: &PointData) -> (f64, f64) {
