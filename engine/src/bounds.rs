@@ -48,8 +48,8 @@ pub const JOURNAL_FILE_BYTES: u64 = 64 << 20;
 /// Bytes of one step of pre-writing a journal file.
 pub const JOURNAL_PREWRITE_BYTES: usize = 1 << 20;
 
-/// Payload bytes of one commit; a single larger batch still makes one.
-pub const COMMIT_BYTES_MAX: usize = 4 << 20;
+/// Payload bytes of one commit; a single larger batch still makes one. With several in flight, more in one adds nothing.
+pub const COMMIT_BYTES_MAX: usize = 1 << 20;
 
 /// Commits of one journal in flight. More keep the device busier in between syncs; each one more is one more that a crash
 /// may leave unfinished.
@@ -69,6 +69,14 @@ pub const BATCH_BYTES_MAX: usize = 60 << 20;
 
 /// Bytes submitted to one journal and not yet committed; further appends wait, in order.
 pub const UNCOMMITTED_BYTES_MAX: usize = 32 << 20;
+
+/// Idle slabs of 2 MiB that a busy shard has ready, mapped and touched.
+pub const SLABS_AHEAD: usize = 4;
+
+/// Idle slabs of 2 MiB that a shard keeps; more go back to the kernel.
+pub const SLABS_KEPT_MAX: usize = 16;
+
+const _: () = assert!(SLABS_AHEAD <= SLABS_KEPT_MAX);
 
 /// Smallest and largest tail chunk, bytes. A chunk doubles when the one before filled quickly.
 pub const CHUNK_BYTES_MIN: usize = 16 << 10;
@@ -117,7 +125,8 @@ pub const OPEN_SEGMENTS_MAX: usize = 512;
 /// Segment indexes kept in memory per shard.
 pub const CACHED_INDEXES_MAX: usize = 64;
 
-const _: () = assert!(JOURNAL_FIRST_FILE_BYTES > 2 * COMMIT_BYTES_MAX as u64 - (1 << 20));
+const _: () = assert!(JOURNAL_FIRST_FILE_BYTES > 2 * COMMIT_BYTES_MAX as u64);
+const _: () = assert!(COMMIT_BYTES_WORTH_A_WRITE <= COMMIT_BYTES_MAX);
 const _: () = assert!((BATCH_BYTES_MAX as u64) < JOURNAL_FILE_BYTES - (1 << 20));
 const _: () = assert!(CHUNK_BYTES_MIN.is_power_of_two() && CHUNK_BYTES_MAX.is_power_of_two());
 const _: () = assert!(CHUNK_BYTES_MIN >= 2 * crate::io::PAGE_BYTES);

@@ -5,68 +5,32 @@
 //! and the drivers hold the engine's `unsafe`; everything above sees `Bytes`.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::slab::{Home, Pool, REGION_BYTES_MAX};
+
 /// Alignment and granularity of direct I/O, bytes. A multiple of every logical block size in use (512, 4096).
 pub const PAGE_BYTES: usize = 4096;
 
-/// Regions of at most this many bytes are kept for reuse when their last user lets go.
-const RECYCLED_REGION_BYTES_MAX: usize = 16 << 20;
-/// Memory that a thread keeps for reuse, bytes.
-const RECYCLED_BYTES_MAX: usize = 32 << 20;
-
-/// Free regions of this thread by size: fresh memory costs a page fault every 4 KiB, which at disk speed is more
-/// than the copy into it.
-struct Recycler {
-    free: Vec<(usize, NonNull<u8>)>,
-    bytes: usize,
-}
-
-impl Recycler {
-    fn take(&mut self, bytes: usize) -> Option<NonNull<u8>> {
-        let at = self.free.iter().rposition(|(size, _)| *size == bytes)?;
-        self.bytes -= bytes;
-        Some(self.free.swap_remove(at).1)
-    }
-
-    fn keep(&mut self, bytes: usize, start: NonNull<u8>) -> bool {
-        let kept = bytes <= RECYCLED_REGION_BYTES_MAX && self.bytes + bytes <= RECYCLED_BYTES_MAX;
-        if kept {
-            self.bytes += bytes;
-            self.free.push((bytes, start));
-        }
-        kept
-    }
-}
-
-impl Drop for Recycler {
-    fn drop(&mut self) {
-        for (bytes, start) in self.free.drain(..) {
-            // SAFETY: a region that was handed to `keep`, allocated with this layout and used by nobody else.
-            unsafe { dealloc(start.as_ptr(), Region::layout(bytes)) }
-        }
-    }
-}
-
 thread_local! {
-    static RECYCLER: RefCell<Recycler> = const { RefCell::new(Recycler { free: Vec::new(), bytes: 0 }) };
+    static POOL: Arc<Pool> = Pool::new();
 }
 
-/// Frees what this thread keeps for reuse; an idle shard calls it.
+/// Gives memory that this thread keeps for reuse back to the kernel; an idle shard calls it.
 pub fn release_recycled() {
-    RECYCLER.with(|recycler| {
-        drop(std::mem::replace(&mut *recycler.borrow_mut(), Recycler { free: Vec::new(), bytes: 0 }))
-    });
+    POOL.with(|pool| pool.release_idle());
 }
 
-/// Initialised heap memory whose address and size are multiples of [`PAGE_BYTES`].
+/// Initialised memory whose address and size are multiples of [`PAGE_BYTES`].
 struct Region {
     start: NonNull<u8>,
     bytes: usize,
+    /// Where it goes back to; the heap if nowhere.
+    home: Option<Home>,
 }
 
 // SAFETY: a Region is plain memory with a unique owner; who may touch which bytes is decided by its wrappers below.
@@ -88,14 +52,17 @@ impl Region {
         // SAFETY: the layout has a non-zero size.
         let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
-        Region { start, bytes }
+        Region { start, bytes, home: None }
     }
 
     /// As `zeroed`, but rounded up to a power of two and with whatever an earlier user of the memory left in it.
     fn recycled(bytes: usize) -> Region {
         let bytes = bytes.max(PAGE_BYTES).next_power_of_two();
-        match RECYCLER.with(|recycler| recycler.borrow_mut().take(bytes)) {
-            Some(start) => Region { start, bytes },
+        if bytes > REGION_BYTES_MAX {
+            return Region::zeroed(bytes);
+        }
+        match POOL.with(|pool| pool.take(bytes)) {
+            Some((start, home)) => Region { start, bytes, home: Some(home) },
             None => Region::zeroed(bytes),
         }
     }
@@ -103,11 +70,7 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        let kept = self.bytes.is_power_of_two()
-            && RECYCLER
-                .try_with(|recycler| recycler.borrow_mut().keep(self.bytes, self.start))
-                .unwrap_or(false);
-        if kept {
+        if self.home.is_some() {
             return;
         }
         // SAFETY: allocated in `zeroed` with this very layout, and freed once.

@@ -8,6 +8,7 @@ mod buf;
 mod driver;
 mod probe;
 pub mod sim;
+mod slab;
 mod stream;
 mod uring;
 

@@ -1,9 +1,10 @@
 //! Timers of one reactor: a future that is ready at a moment of the driver's clock.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::turn::Io;
@@ -24,30 +25,41 @@ pub(super) struct Timers {
 
 #[derive(Default)]
 struct TimerState {
-    waiting: BTreeMap<TimerKey, Waker>,
+    waiting: BTreeMap<TimerKey, Rc<Alarm>>,
     set: u64,
 }
 
+/// What a timer and its owner share, so that a look at it costs no look at the clock.
+struct Alarm {
+    fired: Cell<bool>,
+    waker: RefCell<Waker>,
+}
+
+impl Alarm {
+    fn ring(&self) {
+        self.fired.set(true);
+        let waker = std::mem::replace(&mut *self.waker.borrow_mut(), Waker::noop().clone());
+        waker.wake();
+    }
+
+    fn renew(&self, waker: &Waker) {
+        self.waker.borrow_mut().clone_from(waker);
+    }
+}
+
 impl Timers {
-    fn set(&self, deadline: Monotonic, waker: Waker) -> TimerKey {
+    fn set(&self, deadline: Monotonic, waker: Waker) -> (TimerKey, Rc<Alarm>) {
+        let alarm = Rc::new(Alarm { fired: Cell::new(false), waker: RefCell::new(waker) });
         let mut state = self.state.borrow_mut();
         state.set += 1;
         let key = (deadline, state.set);
-        state.waiting.insert(key, waker);
-        key
-    }
-
-    /// Replaces the waker of a timer; sets it again if it has fired too early for its owner.
-    fn renew(&self, key: TimerKey, waker: &Waker) {
-        match self.state.borrow_mut().waiting.entry(key) {
-            std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().clone_from(waker),
-            std::collections::btree_map::Entry::Vacant(gone) => drop(gone.insert(waker.clone())),
-        }
+        state.waiting.insert(key, Rc::clone(&alarm));
+        (key, alarm)
     }
 
     fn clear(&self, key: TimerKey) {
-        let waker = self.state.borrow_mut().waiting.remove(&key);
-        drop(waker);
+        let alarm = self.state.borrow_mut().waiting.remove(&key);
+        drop(alarm);
     }
 
     pub(super) fn next(&self) -> Option<Monotonic> {
@@ -57,14 +69,14 @@ impl Timers {
     /// Wakes whatever is due, and returns how many were.
     pub(super) fn fire(&self, now: Monotonic) -> usize {
         let mut fired = 0;
-        while let Some(waker) = self.pop_due(now) {
-            waker.wake();
+        while let Some(alarm) = self.pop_due(now) {
+            alarm.ring();
             fired += 1;
         }
         fired
     }
 
-    fn pop_due(&self, now: Monotonic) -> Option<Waker> {
+    fn pop_due(&self, now: Monotonic) -> Option<Rc<Alarm>> {
         let mut state = self.state.borrow_mut();
         let first = state.waiting.first_entry()?;
         (first.key().0 <= now).then(|| first.remove())
@@ -75,12 +87,13 @@ impl Timers {
 pub struct Sleep {
     io: Io,
     deadline: Monotonic,
-    key: Option<TimerKey>,
+    /// Set at the first poll that is too early.
+    timer: Option<(TimerKey, Rc<Alarm>)>,
 }
 
 impl Sleep {
     pub(super) fn new(io: Io, deadline: Monotonic) -> Sleep {
-        Sleep { io, deadline, key: None }
+        Sleep { io, deadline, timer: None }
     }
 }
 
@@ -88,15 +101,11 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.io.now() >= self.deadline {
-            if let Some(key) = self.key.take() {
-                self.io.timers().clear(key);
-            }
-            return Poll::Ready(());
-        }
-        match self.key {
-            Some(key) => self.io.timers().renew(key, cx.waker()),
-            None => self.key = Some(self.io.timers().set(self.deadline, cx.waker().clone())),
+        match &self.timer {
+            Some((_, alarm)) if alarm.fired.get() => return Poll::Ready(()),
+            Some((_, alarm)) => alarm.renew(cx.waker()),
+            None if self.io.now() >= self.deadline => return Poll::Ready(()),
+            None => self.timer = Some(self.io.timers().set(self.deadline, cx.waker().clone())),
         }
         Poll::Pending
     }
@@ -104,7 +113,7 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
+        if let Some((key, _)) = self.timer {
             self.io.timers().clear(key);
         }
     }

@@ -28,6 +28,7 @@ pub(super) use self::ring::RingMode;
 use self::ring::{Finished, Ring};
 use self::slot::{InFlight, Message, Step};
 use super::probe::Capabilities;
+use super::slab;
 use super::{
     Buffer, Completion, DirEntry, Doorbell, Driver, FileId, ListenOptions, ListenerId, Monotonic, Op, OpId,
     Outcome, Park, SocketId,
@@ -83,6 +84,7 @@ impl UringDriver {
             rings: Box::new(0),
             ring_truncates: capabilities.ring_truncates,
         };
+        slab::keep_ahead();
         let entropy = RefCell::new(blocking::Entropy::new());
         Ok(UringDriver { inner: RefCell::new(inner), doorbell, locks: RefCell::default(), entropy })
     }
