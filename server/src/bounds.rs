@@ -98,3 +98,34 @@ pub const TOPIC_CREATIONS_MAX: usize = 64;
 
 /// Logs that a shard creates at the same time.
 pub const LOG_CREATIONS_MAX: usize = 32;
+
+/// Members of a group and member ids that it gave out and that have not joined, whatever `group.max.size` says.
+pub const GROUP_MEMBERS_MAX: usize = 100_000;
+
+/// What the members of a group hold in memory together, bytes; beyond, the group is full.
+pub const GROUP_MEMBER_BYTES_MAX: usize = 64 << 20;
+
+/// How long the first join of a member may wait before it is given up: it has no id yet to send heartbeats with.
+pub const NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Groups of one shard.
+pub const GROUPS_PER_SHARD_MAX: usize = 200_000;
+
+/// Committed offsets of all groups of one shard, about 200 bytes each.
+pub const OFFSETS_PER_SHARD_MAX: usize = 5_000_000;
+
+/// A batch of group records is closed at this size, bytes; what `max.message.bytes` allows bounds it too.
+pub const GROUP_BATCH_BYTES: usize = 256 << 10;
+
+/// What a record adds to its key and value in a batch, bytes: lengths, attributes, deltas.
+pub const GROUP_RECORD_OVERHEAD_BYTES: usize = 40;
+
+/// Bytes that one read of the offsets topic takes when groups are loaded.
+pub const GROUP_READ_BYTES: usize = 1 << 20;
+
+const _: () = assert!(GROUP_BATCH_BYTES <= GROUP_READ_BYTES);
+
+/// Bytes of a text about a member that its client chooses: with what is added to it, it must fit into an int16 of a record.
+pub const CLIENT_TEXT_BYTES_MAX: usize = 16 << 10;
+
+const _: () = assert!(CLIENT_TEXT_BYTES_MAX + 64 <= crate::group::STRING_BYTES_MAX);

@@ -8,6 +8,8 @@ use kafka_protocol::error::ResponseError;
 use thalweg_engine::error::{AppendError, ReadError, Rejection};
 use thalweg_protocol::batch::Reject;
 
+use crate::group::GroupError;
+
 /// The code of "no error".
 pub const NONE: i16 = 0;
 
@@ -65,6 +67,33 @@ pub fn of_read(error: &ReadError) -> ResponseError {
         ReadError::Corrupt(_) => ResponseError::CorruptMessage,
         ReadError::Removed => ResponseError::UnknownTopicOrPartition,
     }
+}
+
+/// Why a consumer group does not do what it is asked.
+pub fn of_group(error: GroupError) -> ResponseError {
+    match error {
+        GroupError::InvalidGroupId => ResponseError::InvalidGroupId,
+        GroupError::InvalidSessionTimeout => ResponseError::InvalidSessionTimeout,
+        GroupError::Loading => ResponseError::CoordinatorLoadInProgress,
+        GroupError::NotAvailable => ResponseError::CoordinatorNotAvailable,
+        GroupError::NotCoordinator => ResponseError::NotCoordinator,
+        GroupError::UnknownMember => ResponseError::UnknownMemberId,
+        GroupError::FencedInstance => ResponseError::FencedInstanceId,
+        GroupError::IllegalGeneration => ResponseError::IllegalGeneration,
+        GroupError::InconsistentProtocol => ResponseError::InconsistentGroupProtocol,
+        GroupError::Rebalance => ResponseError::RebalanceInProgress,
+        GroupError::MemberIdRequired => ResponseError::MemberIdRequired,
+        GroupError::Full => ResponseError::GroupMaxSizeReached,
+        GroupError::NonEmpty => ResponseError::NonEmptyGroup,
+        GroupError::NotFound => ResponseError::GroupIdNotFound,
+        GroupError::Subscribed => ResponseError::GroupSubscribedToTopic,
+        GroupError::RecordTooLarge => ResponseError::UnknownServerError,
+    }
+}
+
+/// The code of an answer: 0 where there is no error.
+pub fn group_code(error: Option<GroupError>) -> i16 {
+    error.map_or(NONE, |error| of_group(error).code())
 }
 
 /// What a client's idea of the leader epoch says about it (KIP-320). -1: it has none.

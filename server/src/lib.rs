@@ -17,6 +17,7 @@ pub mod config;
 pub mod connection;
 pub mod dispatch;
 pub mod errors;
+pub mod group;
 pub mod metadata;
 pub mod scatter;
 pub mod shard;

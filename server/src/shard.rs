@@ -19,6 +19,7 @@ use crate::api::k01_fetch::{FetchSessions, FetchWatches};
 use crate::bounds::LOG_CREATIONS_MAX;
 use crate::config::BrokerConfig;
 use crate::connection::{self, Connections, ListenError};
+use crate::group::Coordinator;
 use crate::metadata::{ControllerSlot, Metadata};
 
 /// Per-shard context of the server.
@@ -38,6 +39,8 @@ pub struct ServerShard {
     pub connections: Connections,
     pub fetch_sessions: FetchSessions,
     pub fetch_watches: FetchWatches,
+    /// The consumer groups that live here.
+    pub groups: Coordinator,
     /// Set when this shard has nothing more to do.
     pub ended: Latch,
     /// Set once by [`attach`](Self::attach), before the first task runs.
@@ -56,6 +59,7 @@ impl ServerShard {
             connections: Connections::new(&config, context.shards),
             fetch_sessions: FetchSessions::new(&config, context.shards),
             fetch_watches: FetchWatches::default(),
+            groups: Coordinator::default(),
             controller: ControllerSlot::default(),
             log_creations: Rc::new(Semaphore::new(LOG_CREATIONS_MAX)),
             config,

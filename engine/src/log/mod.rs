@@ -44,6 +44,7 @@ pub(crate) use remove::purge;
 pub(crate) use replay::Replayed;
 pub use segment::{FileKind, Index, Phase, Segment};
 pub use tail_cache::TailCache;
+pub use unpack::unpack;
 
 use crate::error::{AppendError, Corruption, ReadError};
 use crate::id::{PartitionId, TopicPartition};

@@ -16,7 +16,7 @@ const XERIAL_HEADER_BYTES: usize = 16;
 /// What is wrong with the bytes, in words; also when they unpack to more than the bound.
 ///
 /// Works in slices and lets the shard's other tasks run in between: a small batch can unpack to a lot.
-pub(super) async fn unpack(io: &Io, codec: Codec, body: &[u8]) -> Result<Vec<u8>, String> {
+pub async fn unpack(io: &Io, codec: Codec, body: &[u8]) -> Result<Vec<u8>, String> {
     match codec {
         Codec::None => Ok(body.to_vec()),
         Codec::Gzip => read_bounded(io, flate2::read::GzDecoder::new(body)).await,

@@ -2,7 +2,8 @@
 //!
 //! Version 4 and above ask for several keys at once. Share groups (key type 2, from version 6) do not exist here:
 //! INVALID_REQUEST, as from a Kafka without them. The node's address is that of the listener the client came through;
-//! COORDINATOR_NOT_AVAILABLE if none is advertised for it. A key that is asked for twice is answered once.
+//! COORDINATOR_NOT_AVAILABLE if none is advertised for it. Who asks for a group first has the topic made that keeps groups
+//! and offsets; Kafka answers COORDINATOR_NOT_AVAILABLE then, here it is there before the answer is. A key that is asked for twice is answered once.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -14,6 +15,8 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::shape::{Shape, fixed, plain_array, string};
 use super::{Api, Reply, Request, RequestError};
+use crate::errors;
+use crate::group;
 use crate::metadata::MetadataImage;
 use crate::shard::ServerShard;
 
@@ -34,9 +37,12 @@ const TRANSACTION: i8 = 1;
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
     let mut body: FindCoordinatorRequest = request.decode(SHAPE)?;
     forget_repeated(&mut body);
-    let image = shard.metadata.image();
     let found = match body.key_type {
-        GROUP | TRANSACTION => this_broker(&image, request.client.listener),
+        GROUP => match group::ensure_topic(&shard).await {
+            Ok(()) => this_broker(&shard.metadata.image(), request.client.listener),
+            Err(error) => Err(errors::of_group(error)),
+        },
+        TRANSACTION => this_broker(&shard.metadata.image(), request.client.listener),
         _ => Err(ResponseError::InvalidRequest),
     };
     let response = respond(body, &found, request.version);

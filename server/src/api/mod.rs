@@ -9,13 +9,23 @@ pub mod k00_produce;
 pub mod k01_fetch;
 pub mod k02_list_offsets;
 pub mod k03_metadata;
+pub mod k08_offset_commit;
+pub mod k09_offset_fetch;
 pub mod k10_find_coordinator;
+pub mod k11_join_group;
+pub mod k12_heartbeat;
+pub mod k13_leave_group;
+pub mod k14_sync_group;
+pub mod k15_describe_groups;
+pub mod k16_list_groups;
 pub mod k18_api_versions;
 pub mod k19_create_topics;
 pub mod k20_delete_topics;
 pub mod k22_init_producer_id;
 pub mod k23_offset_for_leader_epoch;
 pub mod k32_describe_configs;
+pub mod k42_delete_groups;
+pub mod k47_offset_delete;
 pub mod k60_describe_cluster;
 mod request;
 pub mod shape;
@@ -40,8 +50,8 @@ pub struct Api {
     pub versions: (i16, i16),
     /// First version with compact lengths and tagged fields (KIP-482); `i16::MAX` if none.
     pub flexible: i16,
-    /// Requests of this API that follow each other on a connection may run at the same time (Produce only). Any other
-    /// starts when all earlier requests of its connection have been answered, and holds up the later ones.
+    /// Requests of this API that follow each other on a connection may run at the same time. Any other starts when all
+    /// earlier requests of its connection have been answered, and holds up the later ones.
     pub overlaps: bool,
     /// `|shard, request| Box::pin(handle(shard, request))`.
     pub handle: fn(Rc<ServerShard>, Request) -> HandlerFuture,
@@ -60,18 +70,28 @@ impl Api {
 }
 
 /// Every API that is answered, by key.
-pub static APIS: [&Api; 12] = [
+pub static APIS: [&Api; 22] = [
     &k00_produce::API,
     &k01_fetch::API,
     &k02_list_offsets::API,
     &k03_metadata::API,
+    &k08_offset_commit::API,
+    &k09_offset_fetch::API,
     &k10_find_coordinator::API,
+    &k11_join_group::API,
+    &k12_heartbeat::API,
+    &k13_leave_group::API,
+    &k14_sync_group::API,
+    &k15_describe_groups::API,
+    &k16_list_groups::API,
     &k18_api_versions::API,
     &k19_create_topics::API,
     &k20_delete_topics::API,
     &k22_init_producer_id::API,
     &k23_offset_for_leader_epoch::API,
     &k32_describe_configs::API,
+    &k42_delete_groups::API,
+    &k47_offset_delete::API,
     &k60_describe_cluster::API,
 ];
 

@@ -92,6 +92,15 @@ impl Request {
     /// # Errors
     /// [`RequestError::Malformed`]: the caller passes it on, the connection is closed.
     pub fn decode<M: Decodable>(&self, shape: &Shape) -> Result<M, RequestError> {
+        self.decode_as(shape, self.version)
+    }
+
+    /// As [`decode`](Self::decode), as if the request were of `version`, which has the same layout: `kafka-protocol` lacks
+    /// some that Kafka 3.2.0 still answers.
+    ///
+    /// # Errors
+    /// As `decode`.
+    pub fn decode_as<M: Decodable>(&self, shape: &Shape, version: i16) -> Result<M, RequestError> {
         let mut body = self.frame.slice(self.body_at.min(self.frame.len())..);
         if body.len() > bounds::COLD_REQUEST_BYTES_MAX {
             return Err(RequestError::Malformed(format!(
@@ -101,8 +110,8 @@ impl Request {
                 bounds::COLD_REQUEST_BYTES_MAX
             )));
         }
-        shape::check(shape, &body, self.version, self.api.is_flexible(self.version))?;
-        M::decode(&mut body, self.version).map_err(|error| RequestError::Malformed(error.to_string()))
+        shape::check(shape, &body, version, self.api.is_flexible(version))?;
+        M::decode(&mut body, version).map_err(|error| RequestError::Malformed(error.to_string()))
     }
 
     /// Encodes `message` as the answer to this request, in the request's version.

@@ -25,6 +25,7 @@ pub struct Field {
 enum Kind {
     Fixed(usize),
     Str,
+    Bytes,
     Array(&'static Shape),
     /// An array of a plain type: its elements have no tagged fields of their own.
     Plain(&'static Field),
@@ -38,6 +39,11 @@ pub const fn fixed(bytes: usize) -> Field {
 /// A string, nullable or not; compact in a flexible version.
 pub const fn string() -> Field {
     Field { first: 0, last: i16::MAX, kind: Kind::Str }
+}
+
+/// Bytes, nullable or not; compact in a flexible version.
+pub const fn bytes() -> Field {
+    Field { first: 0, last: i16::MAX, kind: Kind::Bytes }
 }
 
 /// An array of structs, nullable or not; compact in a flexible version, and each element then ends in tagged fields.
@@ -101,6 +107,7 @@ impl Walk<'_> {
         match field.kind {
             Kind::Fixed(bytes) => Ok(self.reader.take(bytes).map(drop)?),
             Kind::Str => Ok(self.reader.nullable_string().map(drop)?),
+            Kind::Bytes => Ok(self.reader.nullable_bytes().map(drop)?),
             Kind::Array(element) => self.elements(|walk| walk.fields(element)),
             Kind::Plain(element) => self.elements(|walk| walk.field(element)),
         }

@@ -23,6 +23,7 @@ use super::identity::Identity;
 use super::signal::StopRequest;
 use crate::config::{BrokerConfig, Listener};
 use crate::connection::ListenError;
+use crate::group;
 use crate::metadata::{
     self, BrokerInfo, CONTROLLER_SHARD, Endpoint, Metadata, MetadataImage, MetadataStart, MetadataStartError,
 };
@@ -100,6 +101,7 @@ async fn serve_until(
         replace_file(&shard.io, path, Bytes::from(meta_properties::encode(properties))).await?;
     }
     let found = metadata::start(shard).await?;
+    on_all_shards(shard, |there| async move { group::start(&there) }).await;
     let bound = shard.listen()?;
     // Between binding and here nothing was awaited, so nobody has been accepted yet.
     shard.metadata.advertise(endpoints(&shard.config.listeners, &bound));

@@ -11,6 +11,7 @@
 
 mod broker_keys;
 mod describe;
+mod group;
 mod key;
 mod listener;
 mod properties;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use describe::{ConfigSource, Described, Synonym, describe_broker, describe_topic};
+pub use group::GroupConfig;
 pub use key::{Check, Key, Kind};
 pub use listener::Listener;
 pub use properties::{Properties, PropertiesError};
@@ -89,6 +91,9 @@ pub struct BrokerConfig {
     pub fetch_bytes_max: usize,
     /// `max.incremental.fetch.session.cache.slots`.
     pub fetch_sessions_max: usize,
+
+    /// Consumer groups and their offsets.
+    pub groups: GroupConfig,
 
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval: Duration,

@@ -10,7 +10,7 @@ use super::key::Key;
 use super::properties::Properties;
 use super::topic_keys::TOPIC_KEYS;
 use super::value::{InvalidValue, Value, split_list};
-use super::{BrokerConfig, TopicConfig, broker_keys, listener, unsupported_keys};
+use super::{BrokerConfig, TopicConfig, broker_keys, group, listener, unsupported_keys};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -73,6 +73,7 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         queued_request_bytes_max: queued_request_bytes(&reader)?,
         fetch_bytes_max: reader.size("fetch.max.bytes")?,
         fetch_sessions_max: reader.size("max.incremental.fetch.session.cache.slots")?,
+        groups: group::resolve(&reader)?,
         retention_check_interval: Duration::from_millis(reader.unsigned("log.retention.check.interval.ms")?),
         topic_defaults: topic_defaults(&reader)?,
         properties: Properties::default(),
@@ -81,7 +82,7 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
 }
 
 /// Reads typed values through the table, so that a key that is not in it cannot be read.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     properties: &'a Properties,
 }
 
@@ -115,21 +116,21 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&self, name: &str) -> Result<i64, InvalidValue> {
+    pub(super) fn number(&self, name: &str) -> Result<i64, InvalidValue> {
         let number = self.optional_number(name)?;
         Ok(number.unwrap_or_else(|| unreachable!("{name} has a default")))
     }
 
-    fn int(&self, name: &str) -> Result<i32, InvalidValue> {
+    pub(super) fn int(&self, name: &str) -> Result<i32, InvalidValue> {
         Ok(i32::try_from(self.number(name)?).unwrap_or(i32::MAX))
     }
 
     /// A number that the table bounds from below by 0 or more.
-    fn unsigned(&self, name: &str) -> Result<u64, InvalidValue> {
+    pub(super) fn unsigned(&self, name: &str) -> Result<u64, InvalidValue> {
         Ok(u64::try_from(self.number(name)?).unwrap_or(0))
     }
 
-    fn size(&self, name: &str) -> Result<usize, InvalidValue> {
+    pub(super) fn size(&self, name: &str) -> Result<usize, InvalidValue> {
         Ok(usize::try_from(self.number(name)?).unwrap_or(0))
     }
 

@@ -12,7 +12,9 @@ const ZOOKEEPER: &str = "No effect: metadata is embedded in this version, no Zoo
 const QUORUM: &str = "No effect: this is one broker with embedded metadata, which is its own controller.";
 const REPLICATION: &str = "No effect: this is one broker, nothing is replicated.";
 const QUOTAS: &str = "No effect: there are no quotas in this version.";
-const GROUPS: &str = "No effect: there are no consumer groups in this version.";
+const COMMITS: &str = "No effect: a commit is answered when it is on stable storage, or cannot be.";
+const LOADING: &str = "No effect: the offsets topic is read in steps of a fixed size.";
+const OFFSETS_CODEC: &str = "No effect: committed offsets are stored uncompressed; compressed ones are read.";
 const TRANSACTIONS: &str = "No effect: there are no transactions in this version.";
 const CLEANER: &str =
     "No effect: there is no log compaction in this version, compacted topics keep every record.";
@@ -67,10 +69,6 @@ pub static UNSUPPORTED_KEYS: &[Key] = &[
     Key::new("delegation.token.secret.key", Kind::Password, None, TLS),
     Key::new("delete.records.purgatory.purge.interval.requests", Kind::Int, Some("1"), PURGATORY),
     Key::new("fetch.purgatory.purge.interval.requests", Kind::Int, Some("1000"), PURGATORY),
-    Key::new("group.initial.rebalance.delay.ms", Kind::Int, Some("3000"), GROUPS),
-    Key::new("group.max.session.timeout.ms", Kind::Int, Some("1800000"), GROUPS),
-    Key::new("group.max.size", Kind::Int, Some("2147483647"), GROUPS).check(Check::Min(1)),
-    Key::new("group.min.session.timeout.ms", Kind::Int, Some("6000"), GROUPS),
     Key::new("initial.broker.registration.timeout.ms", Kind::Int, Some("60000"), QUORUM),
     Key::new("inter.broker.protocol.version", Kind::String, Some("3.2-IV0"), REPLICATION)
         .check(Check::KafkaVersion),
@@ -112,16 +110,10 @@ pub static UNSUPPORTED_KEYS: &[Key] = &[
     Key::new("num.recovery.threads.per.data.dir", Kind::Int, Some("1"), THREADS).check(Check::Min(1)),
     Key::new("num.replica.alter.log.dirs.threads", Kind::Int, None, REPLICATION),
     Key::new("num.replica.fetchers", Kind::Int, Some("1"), REPLICATION),
-    Key::new("offset.metadata.max.bytes", Kind::Int, Some("4096"), GROUPS),
-    Key::new("offsets.commit.required.acks", Kind::Short, Some("-1"), GROUPS),
-    Key::new("offsets.commit.timeout.ms", Kind::Int, Some("5000"), GROUPS).check(Check::Min(1)),
-    Key::new("offsets.load.buffer.size", Kind::Int, Some("5242880"), GROUPS).check(Check::Min(1)),
-    Key::new("offsets.retention.check.interval.ms", Kind::Long, Some("600000"), GROUPS).check(Check::Min(1)),
-    Key::new("offsets.retention.minutes", Kind::Int, Some("10080"), GROUPS).check(Check::Min(1)),
-    Key::new("offsets.topic.compression.codec", Kind::Int, Some("0"), GROUPS),
-    Key::new("offsets.topic.num.partitions", Kind::Int, Some("50"), GROUPS).check(Check::Min(1)),
-    Key::new("offsets.topic.replication.factor", Kind::Short, Some("3"), GROUPS).check(Check::Min(1)),
-    Key::new("offsets.topic.segment.bytes", Kind::Int, Some("104857600"), GROUPS).check(Check::Min(1)),
+    Key::new("offsets.commit.required.acks", Kind::Short, Some("-1"), COMMITS),
+    Key::new("offsets.commit.timeout.ms", Kind::Int, Some("5000"), COMMITS).check(Check::Min(1)),
+    Key::new("offsets.load.buffer.size", Kind::Int, Some("5242880"), LOADING).check(Check::Min(1)),
+    Key::new("offsets.topic.compression.codec", Kind::Int, Some("0"), OFFSETS_CODEC),
     Key::new("password.encoder.cipher.algorithm", Kind::String, Some("AES/CBC/PKCS5Padding"), TLS),
     Key::new("password.encoder.iterations", Kind::Int, Some("4096"), TLS).check(Check::Min(1024)),
     Key::new("password.encoder.key.length", Kind::Int, Some("128"), TLS).check(Check::Min(8)),

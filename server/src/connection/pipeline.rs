@@ -1,7 +1,7 @@
 //! Requests of one connection that run, and their replies in the order of the requests.
 //!
-//! Requests of an overlapping API (Produce) run at the same time, within bounds; any other is a barrier: it starts when
-//! all before it have been answered, and nothing starts before it has been. Replies leave in request order, always.
+//! Requests of an overlapping API (Produce, OffsetCommit) run at the same time as others of that API, within bounds; any
+//! other is a barrier: it starts when all before it have been answered, and nothing starts before it has been. Replies leave in request order, always.
 //! The futures are polled by the connection's own task; dropping the pipeline cancels them. Does no I/O.
 
 use std::collections::VecDeque;
@@ -48,6 +48,7 @@ impl Pipeline {
         }
         api.overlaps
             && !self.barrier
+            && self.slots.back().is_some_and(|last| last.api.key == api.key)
             && self.running < OVERLAPPING_REQUESTS_MAX
             && self.running_bytes + request_bytes <= OVERLAPPING_BYTES_MAX
     }

@@ -17,6 +17,7 @@ use super::creation;
 use super::image::{Partition, Topic};
 use super::replay::Replay;
 use crate::config::{BrokerConfig, TopicConfig};
+use crate::group;
 
 /// First producer id after an adoption. The logs may hold state of ids that another server handed out, counting from 0
 /// in blocks of 1000; an id that is reused with the same sequence numbers would be taken for a duplicate.
@@ -123,7 +124,14 @@ pub(super) fn adoption(
 
 fn adopted(name: &str, id: Uuid, index_max: i32, config: &BrokerConfig) -> Topic {
     let count = usize::try_from(index_max).unwrap_or(0) + 1;
-    let keep = config.topic_defaults.with_stored_overrides(KEEP_EVERYTHING, |_, _| {});
+    let keep = match name == group::OFFSETS_TOPIC {
+        true => {
+            let settings = group::topic_settings(&config.groups);
+            let settings = settings.iter().map(|(key, value)| (*key, value.as_str()));
+            config.topic_defaults.with_stored_overrides(settings, |_, _| {})
+        }
+        false => config.topic_defaults.with_stored_overrides(KEEP_EVERYTHING, |_, _| {}),
+    };
     Topic {
         name: name.to_owned(),
         id,

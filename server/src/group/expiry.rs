@@ -1,0 +1,135 @@
+//! Offsets that nobody needs any more: those that have outlived `offsets.retention.minutes` (KIP-211), those of deleted
+//! topics, and groups that are left with nothing.
+
+use std::rc::Rc;
+
+use kafka_protocol::protocol::StrBytes;
+
+use super::coordinator::{clock, happen};
+use super::home::{Done, Effect, Entry, Home, Slot};
+use super::state::Phase;
+use crate::shard::ServerShard;
+
+/// Looks through all groups of the shard, every `offsets.retention.check.interval.ms`.
+pub(super) async fn run(shard: Rc<ServerShard>) {
+    loop {
+        shard.io.sleep(shard.config.groups.retention_check_interval).await;
+        let topic = shard.metadata.image().topic(super::OFFSETS_TOPIC).map(|topic| topic.id);
+        shard.groups.forget_homes(|partition| Some(partition.topic) != topic);
+        for home in shard.groups.ready_homes() {
+            for slot in home.slots() {
+                expire(&shard, &home, &slot);
+                shard.io.yield_now().await;
+            }
+        }
+    }
+}
+
+fn expire(shard: &Rc<ServerShard>, home: &Rc<Home>, slot: &Rc<Slot>) {
+    let retention_ms = i64::try_from(shard.config.groups.offsets_retention.as_millis()).unwrap_or(i64::MAX);
+    let (expired, leaves_nothing) = {
+        let group = slot.group.borrow();
+        let expired = group.expired_offsets(clock(shard).wall_ms, retention_ms);
+        let leaves_nothing = group.is_forgettable_without(expired.len());
+        (expired, leaves_nothing)
+    };
+    if leaves_nothing {
+        tracing::info!(group = slot.name, offsets = expired.len(), "Forgetting an empty group");
+        if let Err(refused) = remove_group(shard, home, slot, None) {
+            tracing::debug!(group = slot.name, "It is not empty after all: {refused}");
+        }
+    } else if !expired.is_empty() {
+        tracing::info!(group = slot.name, offsets = expired.len(), "Committed offsets have expired");
+        remove_offsets(shard, home, slot, &expired, None);
+    }
+}
+
+/// Removes a group that has no members, with all its offsets.
+///
+/// # Errors
+/// [`GroupError::NonEmpty`](super::GroupError), or that it is being removed already.
+pub(super) fn remove_group(
+    shard: &Rc<ServerShard>,
+    home: &Rc<Home>,
+    slot: &Rc<Slot>,
+    done: Option<Done>,
+) -> Result<(), super::GroupError> {
+    happen(shard, home, slot, |group, clock, _| group.begin_deletion(clock))?;
+    let (offsets, generation) = {
+        let group = slot.group.borrow();
+        (group.offsets().keys(), group.generation())
+    };
+    // Without a generation there is no record of the group itself.
+    forget(shard, home, slot, &offsets, Some(generation > 0), done);
+    Ok(())
+}
+
+/// Removes offsets of a group.
+pub(super) fn remove_offsets(
+    shard: &Rc<ServerShard>,
+    home: &Rc<Home>,
+    slot: &Rc<Slot>,
+    offsets: &[(StrBytes, i32)],
+    done: Option<Done>,
+) {
+    forget(shard, home, slot, offsets, None, done);
+}
+
+/// Writes tombstones, some to an entry, as a group may have more offsets than a batch holds. `group`: it goes as a whole,
+/// and (true) has a record of its own.
+fn forget(
+    shard: &Rc<ServerShard>,
+    home: &Rc<Home>,
+    slot: &Rc<Slot>,
+    offsets: &[(StrBytes, i32)],
+    group: Option<bool>,
+    done: Option<Done>,
+) {
+    let mut chunks: Vec<&[(StrBytes, i32)]> = offsets.chunks(TOMBSTONES_PER_ENTRY).collect();
+    let last = chunks.pop().unwrap_or_default();
+    for chunk in chunks {
+        forget_some(shard, home, slot, chunk, (Entry::default(), false), None);
+    }
+    let mut entry = Entry::default();
+    if group == Some(true) {
+        entry.group_gone(&slot.name);
+    }
+    forget_some(shard, home, slot, last, (entry, group.is_some()), done);
+}
+
+/// Tombstones in one entry.
+const TOMBSTONES_PER_ENTRY: usize = 500;
+
+fn forget_some(
+    shard: &Rc<ServerShard>,
+    home: &Rc<Home>,
+    slot: &Rc<Slot>,
+    offsets: &[(StrBytes, i32)],
+    (mut entry, whole_group): (Entry, bool),
+    done: Option<Done>,
+) {
+    for (topic, index) in offsets {
+        entry.offset_gone(&slot.name, topic, *index);
+    }
+    let effect = Effect::Forgotten { slot: Rc::clone(slot), offsets: offsets.to_vec(), whole_group, done };
+    if entry.is_empty() {
+        return super::coordinator::settle(shard, home, effect, Ok(()));
+    }
+    home.write(shard, &entry, effect);
+}
+
+/// Removes what groups of this shard committed for a topic that is gone.
+pub(super) fn topic_deleted(shard: &Rc<ServerShard>, topic: &str) {
+    for home in shard.groups.ready_homes() {
+        for slot in home.slots() {
+            let (offsets, phase) = {
+                let group = slot.group.borrow();
+                (group.offsets().keys_of(topic), group.phase())
+            };
+            if !offsets.is_empty() && phase != Phase::Dead {
+                tracing::info!(group = slot.name, topic, "Forgetting the offsets of a deleted topic");
+                remove_offsets(shard, &home, &slot, &offsets, None);
+            }
+        }
+    }
+}

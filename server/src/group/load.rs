@@ -1,0 +1,225 @@
+//! Reads the groups of one partition back, when the server starts or the partition is new.
+//!
+//! The records are applied in the order of the log, so the last one of each key counts, whether compaction has been
+//! there or not. Offsets that a transaction committed count when its marker does. A record that cannot be read is left
+//! out with a line, as Kafka does: the others are somebody's positions.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use thalweg_engine::log::{ReadRequest, unpack};
+use thalweg_protocol::batch::{BatchHeaderWalker, BatchView, Codec, Record, Records};
+
+use super::coordinator::{clock, limits};
+use super::home::{Home, Readiness};
+use super::offsets::{CommittedOffset, Offsets};
+use super::record::{GroupMetadata, Key, RecordFault, decode_group, decode_key, decode_offset};
+use super::state::Group;
+use crate::bounds::GROUP_READ_BYTES;
+use crate::shard::ServerShard;
+
+/// What the records have said so far.
+#[derive(Default)]
+pub struct Replay {
+    groups: HashMap<String, Stored>,
+    /// What open transactions have committed, by producer.
+    open: HashMap<i64, Vec<(String, String, i32, CommittedOffset)>>,
+    records: u64,
+    unread: u64,
+}
+
+#[derive(Default)]
+struct Stored {
+    metadata: Option<GroupMetadata>,
+    offsets: Offsets,
+}
+
+/// Starts reading; a partition with nothing in it is ready at once.
+pub(super) fn begin(shard: &Rc<ServerShard>, home: &Rc<Home>) {
+    if home.log.log_start() == home.log.high_watermark() {
+        return home.readiness.set(Readiness::Ready);
+    }
+    let (shard, home) = (Rc::clone(shard), Rc::clone(home));
+    let io = shard.io.clone();
+    let load = async move {
+        let started = shard.io.now();
+        match read(&shard, &home).await {
+            Ok(replay) => {
+                let (records, unread) = (replay.records, replay.unread);
+                let groups = adopt(&shard, &home, replay).await;
+                home.readiness.set(Readiness::Ready);
+                let took = shard.io.now().since(started);
+                let partition = home.log.name();
+                tracing::info!(%partition, groups, records, unread, "Read the consumer groups in {took:?}");
+            }
+            Err(why) => {
+                home.readiness.set(Readiness::Failed);
+                tracing::error!(partition = %home.log.name(), "Its consumer groups are not available: {why}");
+            }
+        }
+    };
+    io.spawn("group load", load).detach();
+}
+
+async fn read(shard: &ServerShard, home: &Home) -> Result<Replay, String> {
+    let mut replay = Replay::default();
+    let mut rested = 0;
+    let mut offset = home.log.log_start();
+    while offset < home.log.high_watermark() {
+        let request = ReadRequest { offset, max_bytes: GROUP_READ_BYTES, at_least_one: true };
+        let slice = home.log.read(request).await.map_err(|error| error.to_string())?;
+        if slice.next_offset <= offset {
+            return Err(format!("nothing can be read at offset {offset}"));
+        }
+        apply(shard, &slice.bytes.concat(), offset, &mut replay, &mut rested).await?;
+        offset = slice.next_offset;
+    }
+    Ok(replay)
+}
+
+/// Applies whole batches. One that goes back before the offset asked for is not possible: offsets are read batch by batch.
+async fn apply(
+    shard: &ServerShard,
+    bytes: &[u8],
+    from: i64,
+    replay: &mut Replay,
+    rested: &mut u64,
+) -> Result<(), String> {
+    let mut walker = BatchHeaderWalker::checked(bytes);
+    while let Some(step) = walker.next_view() {
+        let (_, view) = step.map_err(|stop| format!("a batch behind offset {from}: {stop}"))?;
+        match view.codec() {
+            Some(Codec::None) => replay.apply(&view, None),
+            Some(codec) => {
+                let body = unpack(&shard.io, codec, view.body()).await?;
+                replay.apply(&view, Some(&body));
+            }
+            None => return Err(format!("a batch behind offset {from} has an unknown codec")),
+        }
+        if replay.records >= *rested + RECORDS_PER_TURN {
+            *rested = replay.records;
+            shard.io.yield_now().await;
+        }
+    }
+    Ok(())
+}
+
+/// Records between two turns for others.
+const RECORDS_PER_TURN: u64 = 2000;
+
+async fn adopt(shard: &Rc<ServerShard>, home: &Rc<Home>, replay: Replay) -> usize {
+    let mut adopted = 0;
+    for (name, stored) in replay.groups {
+        if stored.metadata.is_none() && stored.offsets.is_empty() {
+            continue;
+        }
+        let group = Group::loaded(limits(shard), stored.metadata, stored.offsets, clock(shard));
+        shard.groups.insert(home, &name, group);
+        adopted += 1;
+        if adopted % ADOPTED_PER_TURN == 0 {
+            shard.io.yield_now().await;
+        }
+    }
+    adopted
+}
+
+/// Groups between two turns for others.
+const ADOPTED_PER_TURN: usize = 1000;
+
+impl Replay {
+    /// Applies one batch; `body` is what it unpacks to, if it is compressed.
+    pub fn apply(&mut self, view: &BatchView<'_>, body: Option<&[u8]>) {
+        let records = match body {
+            Some(body) => Ok(Records::new(body, view.count())),
+            None => view.records(),
+        };
+        let records = match records {
+            Ok(records) => records,
+            Err(error) => return self.left_out(&error),
+        };
+        if view.is_control() {
+            return self.end_transaction(view.producer_id(), records);
+        }
+        self.apply_records(records, view.is_transactional().then(|| view.producer_id()));
+    }
+
+    fn apply_records(&mut self, records: Records<'_>, transaction: Option<i64>) {
+        for record in records {
+            match record {
+                Ok(record) => self.apply_record(&record, transaction),
+                Err(error) => return self.left_out(&error),
+            }
+        }
+    }
+
+    fn left_out(&mut self, why: &dyn std::fmt::Display) {
+        self.unread += 1;
+        tracing::warn!("A record of consumer groups is left out: {why}");
+    }
+
+    /// Applies one record; `transaction` names the producer whose marker it waits for.
+    fn apply_record(&mut self, record: &Record<'_>, transaction: Option<i64>) {
+        self.records += 1;
+        let Some(key) = record.key else { return self.left_out(&"it has no key") };
+        let applied = match decode_key(key) {
+            Ok(Key::Offset { group, topic, partition }) => {
+                self.apply_offset((group, topic, partition), record.value, transaction)
+            }
+            Ok(Key::Group { group }) => self.apply_group(group, record.value),
+            Ok(Key::Other { version }) => return self.left_out(&format!("its key has version {version}")),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = applied {
+            self.left_out(&error);
+        }
+    }
+
+    fn apply_offset(
+        &mut self,
+        (group, topic, partition): (&str, &str, i32),
+        value: Option<&[u8]>,
+        transaction: Option<i64>,
+    ) -> Result<(), RecordFault> {
+        let Some(value) = value else {
+            if let Some(stored) = self.groups.get_mut(group) {
+                stored.offsets.remove(topic, partition);
+            }
+            return Ok(());
+        };
+        let committed = decode_offset(value)?;
+        match transaction {
+            Some(producer) => {
+                let open = self.open.entry(producer).or_default();
+                open.push((group.to_owned(), topic.to_owned(), partition, committed));
+            }
+            None => self.stored(group).offsets.load(topic, partition, committed),
+        }
+        Ok(())
+    }
+
+    fn apply_group(&mut self, group: &str, value: Option<&[u8]>) -> Result<(), RecordFault> {
+        let metadata = value.map(decode_group).transpose()?;
+        self.stored(group).metadata = metadata;
+        Ok(())
+    }
+
+    fn stored(&mut self, group: &str) -> &mut Stored {
+        if !self.groups.contains_key(group) {
+            self.groups.insert(group.to_owned(), Stored::default());
+        }
+        match self.groups.get_mut(group) {
+            Some(stored) => stored,
+            None => unreachable!("it was just inserted"),
+        }
+    }
+
+    /// A marker: key version int16, type int16; 0 aborts, 1 commits.
+    fn end_transaction(&mut self, producer: i64, mut marker: Records<'_>) {
+        let Some(offsets) = self.open.remove(&producer) else { return };
+        let key = marker.next().and_then(Result::ok).and_then(|marker| marker.key);
+        let commits = key.and_then(|key| key.get(2..4)) == Some(&[0, 1]);
+        for (group, topic, partition, committed) in offsets.into_iter().filter(|_| commits) {
+            self.stored(&group).offsets.load(&topic, partition, committed);
+        }
+    }
+}
