@@ -9,6 +9,7 @@ import socket
 import struct
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
+OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR = 8, 9, 10
 API_VERSIONS, CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID = 18, 19, 20, 22
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -308,3 +309,32 @@ def init_producer(connection, transactional_id=None):
     reader = connection.ask(INIT_PRODUCER_ID, 0, name + struct.pack(">i", 60_000))
     reader.i32()
     return reader.i16(), reader.i64(), reader.i16()
+
+
+def find_coordinator(connection, group):
+    """The error code; what keeps the groups is made by this."""
+    return connection.ask(FIND_COORDINATOR, 0, string(group)).i16()
+
+
+def commit_offset(connection, group, topic, offset, partition=0):
+    """Commits in the name of nobody; the partition's error code."""
+    partitions = struct.pack(">iqi", partition, offset, -1) + string("")
+    body = string(group) + struct.pack(">i", -1) + string("") + struct.pack(">h", -1)
+    body += array([string(topic) + array([partitions])])
+    reader = connection.ask(OFFSET_COMMIT, 7, body)
+    reader.raw(4 + 4)
+    reader.string()
+    reader.raw(4 + 4)
+    return reader.i16()
+
+
+def committed_offset(connection, group, topic, partition=0):
+    """(error code, offset); the offset is -1 if there is none."""
+    topics = array([string(topic) + array([struct.pack(">i", partition)])])
+    reader = connection.ask(OFFSET_FETCH, 1, string(group) + topics)
+    reader.raw(4)
+    reader.string()
+    reader.raw(4 + 4)
+    offset = reader.i64()
+    reader.string()
+    return reader.i16(), offset

@@ -1,5 +1,5 @@
 // kafkajs as a producer; the interface is described in kcat.sh. It has gzip alone of the codecs built in, and can consume
-// only as a member of a group, which this suite does not ask of a server: another client reads what it wrote.
+// only as a member of a group (kafkajs_group.js): another client reads what it wrote.
 'use strict'
 const { Kafka, CompressionTypes, logLevel } = require('kafkajs')
 const fs = require('fs')

@@ -3,10 +3,12 @@
 //	franz produce -b HOST:PORT -t TOPIC [-p PARTITION] -z CODEC [-acks all|1|0] < lines
 //	franz consume -b HOST:PORT -t TOPIC -p PARTITION > lines
 //	franz topics  -b HOST:PORT -t TOPIC
+//	franz group   -b HOST:PORT -t TOPIC
 //
 // produce writes one record per line, with the client's own partitioner if there is no -p, and exits non-zero if any
 // record fails. consume reads from the
-// first offset to the end that the partition had when it started. topics creates, finds and deletes TOPIC.
+// first offset to the end that the partition had when it started. topics creates, finds and deletes TOPIC. group has two members
+// of a group share TOPIC, one leave, and a third go on where they had committed.
 package main
 
 import (
@@ -43,7 +45,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: franz produce|consume|topics -b HOST:PORT -t TOPIC [-p PARTITION] [-z CODEC] [-acks ACKS]")
+		return errors.New("usage: franz produce|consume|topics|group -b HOST:PORT -t TOPIC [-p PARTITION] [-z CODEC] [-acks ACKS]")
 	}
 	var o options
 	flags := flag.NewFlagSet(args[1], flag.ContinueOnError)
@@ -64,6 +66,8 @@ func run(args []string) error {
 		return consume(ctx, o)
 	case "topics":
 		return topics(ctx, o)
+	case "group":
+		return group(ctx, o)
 	}
 	return fmt.Errorf("unknown command %q", args[1])
 }
@@ -204,4 +208,141 @@ func topics(ctx context.Context, o options) error {
 		return fmt.Errorf("delete: %w", err)
 	}
 	return nil
+}
+
+// member reads until its context ends; what it read is counted, and committed when it leaves.
+type member struct {
+	client *kgo.Client
+	values chan string
+	done   chan struct{}
+}
+
+func join(ctx context.Context, o options) (*member, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(o.broker), kgo.ConsumerGroup(o.topic), kgo.ConsumeTopics(o.topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.AutoCommitInterval(200*time.Millisecond))
+	if err != nil {
+		return nil, err
+	}
+	m := &member{client, make(chan string, 1000), make(chan struct{})}
+	go func() {
+		defer close(m.done)
+		for {
+			fetches := client.PollFetches(ctx)
+			if fetches.IsClientClosed() || ctx.Err() != nil {
+				return
+			}
+			for _, record := range fetches.Records() {
+				m.values <- string(record.Value)
+			}
+		}
+	}()
+	return m, nil
+}
+
+// leave commits what was read, and says goodbye.
+func (m *member) leave(ctx context.Context) error {
+	if err := m.client.CommitUncommittedOffsets(ctx); err != nil {
+		return err
+	}
+	m.client.Close()
+	<-m.done
+	return nil
+}
+
+func group(ctx context.Context, o options) error {
+	producer, err := kgo.NewClient(kgo.SeedBrokers(o.broker), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		return err
+	}
+	defer producer.Close()
+	admin := kadm.NewClient(producer)
+	if _, err := admin.CreateTopic(ctx, 2, 1, nil, o.topic); err != nil {
+		return err
+	}
+	send := func(from, to int) error {
+		for n := from; n < to; n++ {
+			record := &kgo.Record{Topic: o.topic, Partition: int32(n % 2), Value: []byte(fmt.Sprint(n))}
+			if err := producer.ProduceSync(ctx, record).FirstErr(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	members := func(want int) error {
+		for {
+			described, err := admin.DescribeGroups(ctx, o.topic)
+			if err == nil && described[o.topic].State == "Stable" && len(described[o.topic].Members) == want {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("never %d members in a stable group: %w", want, ctx.Err())
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	read := func(want int, from ...*member) error {
+		seen := map[string]bool{}
+		for len(seen) < want {
+			for _, m := range from {
+				select {
+				case value := <-m.values:
+					if seen[value] {
+						return fmt.Errorf("%s came twice", value)
+					}
+					seen[value] = true
+				case <-time.After(50 * time.Millisecond):
+				case <-ctx.Done():
+					return fmt.Errorf("%d records of %d: %w", len(seen), want, ctx.Err())
+				}
+			}
+		}
+		return nil
+	}
+	first, err := join(ctx, o)
+	if err != nil {
+		return err
+	}
+	second, err := join(ctx, o)
+	if err != nil {
+		return err
+	}
+	steps := []func() error{
+		func() error { return members(2) },
+		func() error { return send(0, 40) },
+		func() error { return read(40, first, second) },
+		func() error { return second.leave(ctx) },
+		func() error { return members(1) },
+		func() error { return send(40, 80) },
+		func() error { return read(40, first) },
+		func() error { return first.leave(ctx) },
+		func() error { return send(80, 82) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	third, err := join(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := read(2, third); err != nil {
+		return err
+	}
+	if err := third.leave(ctx); err != nil {
+		return err
+	}
+	at, err := admin.ListOffsetsAfterMilli(ctx, 0, o.topic)
+	if err != nil {
+		return err
+	}
+	if offset, _ := at.Lookup(o.topic, 0); offset.Offset != 0 {
+		return fmt.Errorf("the offset at time 0 is %d", offset.Offset)
+	}
+	if _, err := admin.DeleteGroup(ctx, o.topic); err != nil {
+		return err
+	}
+	_, err = admin.DeleteTopic(ctx, o.topic)
+	return err
 }

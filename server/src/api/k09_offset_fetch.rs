@@ -33,7 +33,8 @@ pub const API: Api = Api {
 
 const TOPIC: &Shape = &[string(), plain_array(&fixed(4))];
 const GROUP: &Shape = &[string(), string().since(9), fixed(4).since(9), array(TOPIC)];
-const SHAPE: &Shape = &[string().until(7), array(TOPIC).until(7), array(GROUP).since(8), fixed(1).since(7)];
+pub const SHAPE: &Shape =
+    &[string().until(7), array(TOPIC).until(7), array(GROUP).since(8), fixed(1).since(7)];
 
 /// First version that asks for several groups.
 const BATCHED_FROM: i16 = 8;

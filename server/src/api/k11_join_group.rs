@@ -28,7 +28,7 @@ pub const API: Api = Api {
 };
 
 const PROTOCOL: &Shape = &[string(), bytes()];
-const SHAPE: &Shape = &[
+pub const SHAPE: &Shape = &[
     string(),
     fixed(4),
     fixed(4).since(1),

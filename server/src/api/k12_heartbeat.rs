@@ -22,7 +22,7 @@ pub const API: Api = Api {
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const SHAPE: &Shape = &[string(), fixed(4), string(), string().since(3)];
+pub const SHAPE: &Shape = &[string(), fixed(4), string(), string().since(3)];
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
     let body: HeartbeatRequest = request.decode(SHAPE)?;

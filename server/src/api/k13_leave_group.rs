@@ -24,7 +24,7 @@ pub const API: Api = Api {
 };
 
 const MEMBER: &Shape = &[string(), string(), string().since(5)];
-const SHAPE: &Shape = &[string(), string().until(2), array(MEMBER).since(3)];
+pub const SHAPE: &Shape = &[string(), string().until(2), array(MEMBER).since(3)];
 
 /// First version that names several members.
 const BATCHED_FROM: i16 = 3;

@@ -22,7 +22,7 @@ pub const API: Api = Api {
 };
 
 const ASSIGNMENT: &Shape = &[string(), bytes()];
-const SHAPE: &Shape = &[
+pub const SHAPE: &Shape = &[
     string(),
     fixed(4),
     string(),

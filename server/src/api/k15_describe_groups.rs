@@ -27,7 +27,7 @@ pub const API: Api = Api {
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const SHAPE: &Shape = &[plain_array(&string()), fixed(1).since(3)];
+pub const SHAPE: &Shape = &[plain_array(&string()), fixed(1).since(3)];
 
 /// READ, DELETE, DESCRIBE: without authorization, everything that can be done to a group (KIP-430).
 const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;

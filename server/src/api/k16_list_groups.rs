@@ -25,7 +25,7 @@ pub const API: Api = Api {
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const SHAPE: &Shape = &[plain_array(&string()).since(4), plain_array(&string()).since(5)];
+pub const SHAPE: &Shape = &[plain_array(&string()).since(4), plain_array(&string()).since(5)];
 
 const CLASSIC: &str = "classic";
 

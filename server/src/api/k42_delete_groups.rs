@@ -22,7 +22,7 @@ pub const API: Api = Api {
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const SHAPE: &Shape = &[plain_array(&string())];
+pub const SHAPE: &Shape = &[plain_array(&string())];
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
     let mut asked: DeleteGroupsRequest = request.decode(SHAPE)?;

@@ -27,7 +27,7 @@ pub const API: Api = Api {
 };
 
 const TOPIC: &Shape = &[string(), array(&[fixed(4)])];
-const SHAPE: &Shape = &[string(), array(TOPIC)];
+pub const SHAPE: &Shape = &[string(), array(TOPIC)];
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
     let asked: OffsetDeleteRequest = request.decode(SHAPE)?;

@@ -123,8 +123,8 @@ impl World {
             5 if !busy => self.beat(client),
             6 if self.prng.one_in(3) => self.leave(client),
             7 => self.store(),
-            8 => self.pass(Duration::from_millis(self.prng.next() % 400)),
-            9 if self.prng.one_in(4) => self.pass(Duration::from_millis(self.prng.next() % 20_000)),
+            8 => self.pass_up_to(400),
+            9 if self.prng.one_in(4) => self.pass_up_to(20_000),
             _ => self.commit(client),
         }
         self.check();
@@ -195,6 +195,11 @@ impl World {
         let mut out = Vec::new();
         self.group.stored(self.clock(), id, result, &mut out);
         self.act(out);
+    }
+
+    fn pass_up_to(&mut self, ms: u64) {
+        let ms = self.prng.next() % ms;
+        self.pass(Duration::from_millis(ms));
     }
 
     fn pass(&mut self, by: Duration) {
