@@ -29,7 +29,7 @@ def patiently(what, ask):
 
 
 def main(command, bootstrap, topic):
-    with wire.Connection(bootstrap) as connection:
+    with wire.Connection(bootstrap, timeout_s=DEADLINE_S) as connection:
         for number, group in enumerate(GROUPS):
             patiently(f"no coordinator of {group}", lambda: wire.find_coordinator(connection, group))
             if command == "commit":

@@ -13,7 +13,7 @@ bootstrap=$1 version=$2
 topic=interop-groups-$version-$$ group=interop-group-$version-$$
 work=$(mktemp -d)
 members=()
-trap 'kill "${members[@]}" 2>/dev/null; ./kafka tool "$version" topics --bootstrap-server "$bootstrap" --delete --topic "$topic" >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+trap 'kill "${members[@]}" 2>/dev/null || true; ./kafka tool "$version" topics --bootstrap-server "$bootstrap" --delete --topic "$topic" >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 
 fail() { echo "groups.sh: $*" >&2; exit 1; }
 tool() { ./kafka tool "$version" "$@"; }

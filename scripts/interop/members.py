@@ -80,7 +80,7 @@ class Answer:
 class Member:
     """One member, with JoinGroup 4, SyncGroup 2, Heartbeat 2 and LeaveGroup 2."""
 
-    def __init__(self, address, group, session_ms=6_000, rebalance_ms=8_000):
+    def __init__(self, address, group, session_ms=6_000, rebalance_ms=3_000):
         self.wire, self.group = Wire(address), group
         self.session_ms, self.rebalance_ms = session_ms, rebalance_ms
         self.id, self.generation, self.assignment = "", -1, None

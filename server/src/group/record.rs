@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(decode_key(&bytes), Ok(key));
     }
 
-    /// Bytes that Kafka 3.2.0 wrote, seen with `kafka-dump-log`.
+    /// As Kafka's schema has them; `scripts/both-ways` holds them against Kafka itself.
     #[test]
     fn the_bytes_are_kafkas() {
         let mut key = Vec::new();
