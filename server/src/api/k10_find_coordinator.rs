@@ -96,7 +96,7 @@ fn coordinator(key: StrBytes, found: &Result<Node, ResponseError>) -> Coordinato
             .with_node_id(BrokerId(node.id))
             .with_host(node.host.clone())
             .with_port(node.port)
-            .with_error_message(None),
+            .with_error_message(Some(StrBytes::new())),
         Err(error) => coordinator
             .with_node_id(BrokerId(-1))
             .with_port(-1)
@@ -111,7 +111,8 @@ fn single(found: &Result<Node, ResponseError>) -> FindCoordinatorResponse {
             .with_node_id(BrokerId(node.id))
             .with_host(node.host.clone())
             .with_port(node.port)
-            .with_error_message(None),
+            // As Kafka has it.
+            .with_error_message(Some(StrBytes::from_static_str("NONE"))),
         Err(error) => FindCoordinatorResponse::default()
             .with_node_id(BrokerId(-1))
             .with_port(-1)
