@@ -7,6 +7,7 @@ The programs are $THALWEG_SERVER and $THALWEG_LOADGEN, or those of the release b
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG = 1
 START_DEADLINE_S = 60
 STOP_DEADLINE_S = 30
+# Nothing may hold a shard's thread longer than this.
+STALL_MS = 50
+_STALLS = re.compile(r'held too long.*?name="([^"]*)".*?\bmillis=(\d+)')
 # The kernel function is looked up before any fork: a child may not take the loader's lock.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -126,6 +130,13 @@ class Server:
         if code != 0:
             raise HarnessError(f"the server stopped with code {code}, see {self.log}")
         return time.monotonic() - began
+
+    def check_stalls(self):
+        """HarnessError if something held one of its shards for too long, in any of its starts."""
+        said = self.log.read_text(encoding="utf-8", errors="replace")
+        worst = max(((int(millis), name) for name, millis in _STALLS.findall(said)), default=(0, ""))
+        if worst[0] > STALL_MS:
+            raise HarnessError(f"a shard's thread was held for {worst[0]} ms by {worst[1]!r}, see {self.log}")
 
     def discard(self):
         """Ends it in whatever way, if it still runs."""

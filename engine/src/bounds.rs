@@ -11,6 +11,9 @@ pub const STALL_WARN: Duration = Duration::from_millis(5);
 /// A task poll or loop turn longer than this fails load and crash tests.
 pub const STALL_FAIL: Duration = Duration::from_millis(50);
 
+/// How often a busy shard looks how long it had to wait for a CPU, which is not a stall of its own.
+pub const CPU_WAIT_EVERY: Duration = Duration::from_millis(10);
+
 /// Entries of a ring's submission queue; more wait in memory and are submitted in the same turn.
 pub const SUBMISSION_ENTRIES: u32 = 1024;
 

@@ -12,6 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -237,6 +238,11 @@ pub trait Driver {
     fn turn(&self, park: Park, completions: &mut Vec<Completion>) -> io::Result<()>;
 
     fn now(&self) -> Monotonic;
+
+    /// How long this thread has been ready to run without getting a CPU, since it began. Zero where nobody knows.
+    fn cpu_wait(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Milliseconds since the Unix epoch, as record timestamps want them. May jump.
     fn wall_clock_ms(&self) -> i64;

@@ -1,11 +1,14 @@
 //! The stall detector: what held the shard's thread for too long, and how often.
 //!
-//! Owned by one reactor. Time spent in a waiting driver turn does not count; everything else does.
+//! Owned by one reactor. Time spent in a waiting driver turn does not count, nor does time in which the thread was ready
+//! and the kernel ran something else: that is the machine's doing. Everything else counts, waiting for a page or a lock of
+//! the kernel too.
 
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::bounds::{STALL_FAIL, STALL_WARN};
+use crate::bounds::{CPU_WAIT_EVERY, STALL_FAIL, STALL_WARN};
+use crate::io::{Driver, Monotonic};
 
 /// What the detector has seen since the reactor started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,28 +26,44 @@ pub struct Stalls {
 #[derive(Default)]
 pub(super) struct StallDetector {
     seen: Cell<Stalls>,
+    /// When it was last asked how long the thread had waited for a CPU, and the answer.
+    asked: Cell<(Monotonic, Duration)>,
 }
 
 impl StallDetector {
+    /// A loop turn begins. Now and then looks how long the thread has waited for a CPU so far.
+    #[inline]
+    pub(super) fn begin_turn(&self, now: Monotonic, driver: &dyn Driver) {
+        if now.since(self.asked.get().0) >= CPU_WAIT_EVERY {
+            self.asked.set((now, driver.cpu_wait()));
+        }
+    }
+
     /// Judges one task poll, hook or loop turn.
     #[inline]
-    pub(super) fn observe(&self, name: &'static str, took: Duration) {
+    pub(super) fn observe(&self, name: &'static str, took: Duration, driver: &dyn Driver) {
         if took > STALL_WARN {
-            self.record(name, took);
+            self.judge(name, took, driver.cpu_wait());
         }
     }
 
     #[cold]
-    fn record(&self, name: &'static str, took: Duration) {
+    fn judge(&self, name: &'static str, took: Duration, cpu_wait: Duration) {
+        let waited = cpu_wait.saturating_sub(self.asked.get().1);
+        let held = took.saturating_sub(waited);
+        if held <= STALL_WARN {
+            return;
+        }
         let mut seen = self.seen.get();
         seen.over_warn += 1;
-        seen.over_fail += u64::from(took > STALL_FAIL);
-        if took > seen.longest {
-            seen.longest = took;
+        seen.over_fail += u64::from(held > STALL_FAIL);
+        if held > seen.longest {
+            seen.longest = held;
             seen.longest_name = name;
         }
         self.seen.set(seen);
-        tracing::warn!(name, millis = took.as_millis(), "the shard's thread was held too long");
+        let (millis, waited_millis) = (held.as_millis(), waited.as_millis());
+        tracing::warn!(name, millis, waited_millis, "the shard's thread was held too long");
     }
 
     pub(super) fn seen(&self) -> Stalls {
@@ -59,11 +78,25 @@ mod tests {
     #[test]
     fn only_long_polls_count_and_the_longest_is_named() {
         let detector = StallDetector::default();
-        detector.observe("short", STALL_WARN);
+        detector.judge("short", STALL_WARN, Duration::ZERO);
         assert_eq!(detector.seen(), Stalls::default());
-        detector.observe("long", STALL_FAIL + Duration::from_millis(1));
-        detector.observe("middle", STALL_WARN + Duration::from_millis(1));
+        detector.judge("long", STALL_FAIL + Duration::from_millis(1), Duration::ZERO);
+        detector.judge("middle", STALL_WARN + Duration::from_millis(1), Duration::ZERO);
         let seen = detector.seen();
         assert_eq!((seen.over_warn, seen.over_fail, seen.longest_name), (2, 1, "long"));
+    }
+
+    #[test]
+    fn waiting_for_a_cpu_is_not_held_against_a_task() {
+        let detector = StallDetector::default();
+        detector.asked.set((Monotonic(0), Duration::from_secs(7)));
+        let waited = Duration::from_secs(7) + STALL_FAIL;
+        detector.judge("preempted", STALL_FAIL + Duration::from_millis(1), waited);
+        assert_eq!(detector.seen(), Stalls::default());
+        detector.judge("both", 2 * STALL_FAIL + Duration::from_millis(1), waited);
+        assert_eq!(
+            (detector.seen().over_fail, detector.seen().longest),
+            (1, STALL_FAIL + Duration::from_millis(1))
+        );
     }
 }

@@ -116,7 +116,7 @@ impl Io {
             if self.0.queue.take_root_woken() {
                 let started = self.now();
                 let polled = f.as_mut().poll(&mut cx);
-                self.0.stalls.observe("main", self.now().since(started));
+                self.0.stalls.observe("main", self.now().since(started), &*self.0.driver);
                 if let Poll::Ready(output) = polled {
                     return Ok(output);
                 }
@@ -133,6 +133,7 @@ impl Io {
     pub fn step(&self, park: Park) -> io::Result<bool> {
         let _stepping = Stepping::enter(&self.0.stepping);
         let started = self.now();
+        self.0.stalls.begin_turn(started, &*self.0.driver);
         let mut progress = self.drain_inboxes();
         let ran = Ran { at: started, polls: 0 };
         let ran = self.run_ready(ran, TASK_POLLS_PER_TURN_MAX);
@@ -140,7 +141,7 @@ impl Io {
         // What the hooks woke belongs to this turn: a commit that they start is submitted with it.
         let ran = self.run_ready(ran, TASK_POLLS_PER_TURN_MAX + TASK_POLLS_PER_TURN_MAX / 4);
         progress |= ran.polls > 0;
-        self.0.stalls.observe("turn", ran.at.since(started));
+        self.0.stalls.observe("turn", ran.at.since(started), &*self.0.driver);
         progress |= self.drive(park)?;
         Ok(progress)
     }
@@ -204,7 +205,7 @@ impl Io {
             let TaskName(name) = *task.metadata();
             task.run();
             let now = self.now();
-            self.0.stalls.observe(name, now.since(ran.at));
+            self.0.stalls.observe(name, now.since(ran.at), &*self.0.driver);
             ran = Ran { at: now, polls: ran.polls + 1 };
         }
         ran
@@ -229,7 +230,7 @@ impl Io {
         *added = hooks;
         drop(added);
         let at = self.now();
-        self.0.stalls.observe("turn-end hooks", at.since(since.at));
+        self.0.stalls.observe("turn-end hooks", at.since(since.at), &*self.0.driver);
         Ran { at, ..since }
     }
 

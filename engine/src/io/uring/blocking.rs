@@ -5,8 +5,9 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 use nix::sys::socket::{
@@ -24,6 +25,14 @@ pub(super) fn monotonic() -> Monotonic {
         Ok(time) => Monotonic(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64),
         Err(error) => panic!("CLOCK_MONOTONIC: {error}"),
     }
+}
+
+/// The second number of /proc/PID/task/TID/schedstat: nanoseconds spent waiting on a run queue (proc(5), Linux 2.6.9).
+pub(super) fn cpu_wait(schedstat: &File) -> Option<Duration> {
+    let mut text = [0; 64];
+    let length = schedstat.read_at(&mut text, 0).ok()?;
+    let waited = std::str::from_utf8(&text[..length]).ok()?.split_ascii_whitespace().nth(1)?;
+    waited.parse().ok().map(Duration::from_nanos)
 }
 
 pub(super) fn wall_clock_ms() -> i64 {

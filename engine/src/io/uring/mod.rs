@@ -49,6 +49,8 @@ pub struct UringDriver {
     doorbell: Arc<RingDoorbell>,
     locks: RefCell<Vec<File>>,
     entropy: RefCell<blocking::Entropy>,
+    /// What the scheduler tells of this thread, if it does.
+    scheduled: Option<File>,
 }
 
 struct Inner {
@@ -86,7 +88,14 @@ impl UringDriver {
         };
         slab::keep_ahead();
         let entropy = RefCell::new(blocking::Entropy::new());
-        Ok(UringDriver { inner: RefCell::new(inner), doorbell, locks: RefCell::default(), entropy })
+        let scheduled = File::open("/proc/thread-self/schedstat").ok();
+        Ok(UringDriver {
+            inner: RefCell::new(inner),
+            doorbell,
+            locks: RefCell::default(),
+            entropy,
+            scheduled,
+        })
     }
 }
 
@@ -283,6 +292,10 @@ impl Driver for UringDriver {
 
     fn now(&self) -> Monotonic {
         blocking::monotonic()
+    }
+
+    fn cpu_wait(&self) -> Duration {
+        self.scheduled.as_ref().and_then(blocking::cpu_wait).unwrap_or_default()
     }
 
     fn wall_clock_ms(&self) -> i64 {
