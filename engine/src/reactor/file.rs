@@ -161,9 +161,21 @@ impl File {
     /// Reserves space for `[offset, offset + len)`; with `extend` the file's size grows over it, with zeros.
     ///
     /// # Errors
-    /// As fallocate(2).
+    /// As fallocate(2). A file system without it reserves nothing; the size grows all the same.
     pub async fn allocate(&self, offset: u64, len: u64, extend: bool) -> io::Result<()> {
-        self.open.io.run(Op::Allocate { file: self.open.id, offset, len, extend }).await
+        match self.open.io.run(Op::Allocate { file: self.open.id, offset, len, extend }).await {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                self.extend_to(offset + len, extend).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn extend_to(&self, end: u64, extend: bool) -> io::Result<()> {
+        if extend && self.len()? < end {
+            return self.truncate(end).await;
+        }
+        Ok(())
     }
 
     /// Sets the file's size in bytes.
