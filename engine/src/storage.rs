@@ -57,12 +57,9 @@ impl Storage {
     /// Opens what recovery left for this shard and starts the background tasks.
     ///
     /// # Errors
-    /// When a journal cannot be opened. A directory that fails later takes only its partitions.
+    /// When no directory's journal can be opened. A directory that fails, now or later, takes only its partitions.
     pub async fn open(io: &Io, seed: StorageSeed) -> Result<Rc<Storage>, IoFailure> {
-        let mut volumes = Vec::new();
-        for volume in &seed.volumes {
-            volumes.push(Volume::open(io, volume.clone(), seed.shard, seed.journal_bytes_max).await?);
-        }
+        let volumes = open_volumes(io, &seed).await?;
         let cold = ColdCache::new(io, seed.cache_bytes / 2);
         let storage = Rc::new(Storage {
             io: io.clone(),
@@ -86,7 +83,7 @@ impl Storage {
     fn adopt(&self, seed: LogSeed, options: &Arc<LogOptions>) {
         let volume = self.volumes.iter().find(|volume| seed.directory.parent() == Some(volume.dir()));
         let Some(volume) = volume else {
-            tracing::error!("{} lies in no log directory of this server", seed.directory.display());
+            tracing::error!("{} is not served: its log directory is left out", seed.directory.display());
             return;
         };
         let (cold, tails) = (Rc::clone(&self.cold), Rc::clone(&self.tails));
@@ -334,22 +331,33 @@ impl Storage {
         for log in &logs {
             log.close_to_appends();
         }
+        let mut failed = None;
         for volume in &self.volumes {
-            for journal in volume.journals() {
-                journal.close().await;
-            }
-            if let Some(failure) = volume.failure() {
-                return Err(failure.into());
-            }
-            for log in self.logs_of(volume) {
-                if log.corruption().is_none() {
-                    log.finish().await?;
-                }
-            }
-            self.checkpoint(volume, true).await?;
+            // The other directories end in good order all the same.
+            failed = self.close(volume).await.err().or(failed);
         }
-        self.clean.set(true);
-        Ok(())
+        match failed {
+            Some(failure) => Err(failure.into()),
+            None => {
+                self.clean.set(true);
+                Ok(())
+            }
+        }
+    }
+
+    async fn close(&self, volume: &Rc<Volume>) -> Result<(), IoFailure> {
+        for journal in volume.journals() {
+            journal.close().await;
+        }
+        if let Some(failure) = volume.failure() {
+            return Err(failure);
+        }
+        for log in self.logs_of(volume) {
+            if log.corruption().is_none() {
+                log.finish().await?;
+            }
+        }
+        self.checkpoint(volume, true).await
     }
 
     /// The partitions as they were left; None unless `shutdown` went through.
@@ -361,6 +369,27 @@ impl Storage {
             end: log.end(),
         };
         self.clean.get().then(|| self.logs().into_iter().map(partition).collect())
+    }
+}
+
+/// The shard's part of every directory whose journal opens; the others are left out.
+async fn open_volumes(io: &Io, seed: &StorageSeed) -> Result<Vec<Rc<Volume>>, IoFailure> {
+    let (mut volumes, mut last) = (Vec::new(), None);
+    for volume in &seed.volumes {
+        match Volume::open(io, volume.clone(), seed.shard, seed.journal_bytes_max).await {
+            Ok(volume) => volumes.push(volume),
+            Err(failure) => {
+                let (dir, shard) = (volume.dir.display(), seed.shard.0);
+                tracing::error!(
+                    "log directory {dir} is left out with its partitions of shard {shard}: {failure}"
+                );
+                last = Some(failure);
+            }
+        }
+    }
+    match last {
+        Some(failure) if volumes.is_empty() => Err(failure),
+        _ => Ok(volumes),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Capabilities {
     pub open_files_max: u64,
     /// A sentence for each thing that is missing and was replaced; to be logged once.
     pub notes: Vec<String>,
+    /// Directories that cannot be written to, and why.
+    pub failed_dirs: Vec<(PathBuf, String)>,
 }
 
 /// Why the engine cannot start on this machine. The text names the remedy.
@@ -52,8 +54,6 @@ pub enum StartError {
     NoMemory(io::Error),
     #[error("a ring could not be made: {0}")]
     Ring(io::Error),
-    #[error("log directory {}: {error}", path.display())]
-    Directory { path: PathBuf, error: io::Error },
 }
 
 /// Operations that the driver cannot do without.
@@ -79,15 +79,18 @@ impl Probe {
     /// Probes the machine, for an engine whose data lies in `dirs`, and raises the limit on open files.
     ///
     /// # Errors
-    /// If the engine cannot run here.
+    /// If the engine cannot run here. A directory that cannot be written to is no such reason.
     pub fn run(dirs: &[impl AsRef<Path>]) -> Result<Capabilities, StartError> {
         let mut notes = Vec::new();
         let ring_truncates = probe_ring(&mut notes)?;
         let open_files_max = raise_open_files(&mut notes);
-        for dir in dirs {
-            probe_direct(dir.as_ref(), &mut notes)?;
+        let mut failed_dirs = Vec::new();
+        for dir in dirs.iter().map(AsRef::as_ref) {
+            if let Err(error) = probe_direct(dir, &mut notes) {
+                failed_dirs.push((dir.to_path_buf(), error.to_string()));
+            }
         }
-        Ok(Capabilities { ring_truncates, open_files_max, notes })
+        Ok(Capabilities { ring_truncates, open_files_max, notes, failed_dirs })
     }
 }
 
@@ -184,13 +187,14 @@ fn raise_open_files(notes: &mut Vec<String>) -> u64 {
 
 const PROBE_FILE: &str = ".thalweg-probe";
 
-fn probe_direct(dir: &Path, notes: &mut Vec<String>) -> Result<(), StartError> {
+fn probe_direct(dir: &Path, notes: &mut Vec<String>) -> io::Result<()> {
     let path = dir.join(PROBE_FILE);
     let tried = write_direct(&path);
     let removed = std::fs::remove_file(&path);
-    let failed = |error| StartError::Directory { path: dir.to_path_buf(), error };
     match tried {
-        Ok(()) => removed.map_err(failed),
+        Ok(()) => removed,
+        // A full disk can still be read from.
+        Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => removed,
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
             notes.push(format!(
                 "the file system of {} has no O_DIRECT: writes go through the page cache and are synced one by one, which is slower; use ext4 or XFS",
@@ -198,7 +202,7 @@ fn probe_direct(dir: &Path, notes: &mut Vec<String>) -> Result<(), StartError> {
             ));
             Ok(())
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(error),
     }
 }
 
@@ -216,7 +220,7 @@ mod tests {
     fn this_machine_is_fit_or_says_why() {
         let dir = tempfile::tempdir().unwrap();
         let found = Probe::run(&[dir.path()]).unwrap();
-        assert!(found.open_files_max > 0);
+        assert!(found.open_files_max > 0 && found.failed_dirs.is_empty());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the probe leaves nothing behind");
     }
 
@@ -233,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_is_named() {
-        let error = Probe::run(&["/nonexistent/thalweg"]).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/thalweg"), "{error}");
+        let found = Probe::run(&["/nonexistent/thalweg"]).unwrap();
+        let [(dir, _)] = &found.failed_dirs[..] else { panic!("{:?}", found.failed_dirs) };
+        assert_eq!(dir, Path::new("/nonexistent/thalweg"));
     }
 }

@@ -58,7 +58,20 @@ impl Socket {
     ///
     /// # Errors
     /// As send(2); the connection is of no use afterwards.
-    pub async fn send_all(&self, mut data: Vec<Bytes>, more: bool) -> io::Result<()> {
+    pub async fn send_all(&self, data: Vec<Bytes>, more: bool) -> io::Result<()> {
+        self.send_counting(data, more, |_| ()).await
+    }
+
+    /// As [`send_all`](Self::send_all); `sent_bytes` is told the bytes of each step. Memory is given back as they go.
+    ///
+    /// # Errors
+    /// As send(2); the connection is of no use afterwards.
+    pub async fn send_counting(
+        &self,
+        mut data: Vec<Bytes>,
+        more: bool,
+        mut sent_bytes: impl FnMut(usize),
+    ) -> io::Result<()> {
         let mut rest: usize = data.iter().map(Bytes::len).sum();
         while rest > 0 {
             let unsent = data.clone();
@@ -66,6 +79,7 @@ impl Socket {
             if sent == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
+            sent_bytes(sent);
             rest = rest.saturating_sub(sent);
             data = skip(unsent, sent);
         }

@@ -11,12 +11,13 @@ mod directory;
 mod journals;
 mod seal;
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::{Corruption, StartError};
-use crate::id::TopicPartition;
+use crate::id::{PartitionId, TopicPartition};
 use crate::log::{LogOptions, LogSeed};
 use crate::reactor::Io;
 use crate::volume::VolumeSeed;
@@ -28,6 +29,8 @@ use directory::Directory;
 #[derive(Clone, Debug)]
 pub struct RecoveryOptions {
     pub dirs: Vec<PathBuf>,
+    /// Those of them that are known not to work, and why.
+    pub failed_dirs: Vec<(PathBuf, String)>,
     pub shards: u16,
     pub options: Arc<LogOptions>,
 }
@@ -48,6 +51,22 @@ pub struct RecoveryReport {
     pub failed_dirs: Vec<(PathBuf, String)>,
 }
 
+impl RecoveryReport {
+    fn leave_out(&mut self, dir: &Path, what: &str) {
+        tracing::error!("log directory {} is left out with its partitions: {what}", dir.display());
+        self.failed_dirs.push((dir.to_path_buf(), what.to_owned()));
+    }
+
+    fn check_any_works(&self, working: usize) -> Result<(), StartError> {
+        if working > 0 {
+            return Ok(());
+        }
+        let what = |(dir, what): &(PathBuf, String)| format!("{}: {what}", dir.display());
+        let what = self.failed_dirs.iter().map(what).collect::<Vec<_>>().join("; ");
+        Err(StartError::Unsupported(format!("no log directory can be used: {what}")))
+    }
+}
+
 /// A recovered server: plain data for the shards to start from.
 #[derive(Clone, Debug)]
 pub struct Recovered {
@@ -65,25 +84,31 @@ pub struct Recovered {
 pub async fn recover(io: &Io, options: &RecoveryOptions) -> Result<Recovered, StartError> {
     let mut report = RecoveryReport { clean: true, ..RecoveryReport::default() };
     let mut directories = Vec::new();
-    for dir in &options.dirs {
+    for (dir, what) in &options.failed_dirs {
+        report.leave_out(dir, what);
+    }
+    let is_left_out = |dir: &&PathBuf| options.failed_dirs.iter().any(|(failed, _)| failed == *dir);
+    for dir in options.dirs.iter().filter(|dir| !is_left_out(dir)) {
         match recover_one(io, dir, options, &mut report).await {
             Ok(directory) => directories.push(directory),
-            Err(error) => {
-                tracing::error!("log directory {} is left out: {error}", dir.display());
-                report.failed_dirs.push((dir.clone(), error.to_string()));
-            }
+            Err(error) => report.leave_out(dir, &error.to_string()),
         }
     }
-    if directories.is_empty() {
-        let what = report.failed_dirs.iter().map(|(_, what)| what.as_str()).collect::<Vec<_>>().join("; ");
-        return Err(StartError::Unsupported(format!("no log directory can be used: {what}")));
-    }
+    report.check_any_works(directories.len())?;
+    check_no_partition_is_twice(&directories)?;
     report.clean = directories.iter().all(|directory| directory.clean);
     let known = directories.iter().map(|directory| directory.leader_epoch).max().unwrap_or(-1);
     let leader_epoch = if report.clean { known.max(0) } else { known + 1 };
     let mut recovered = Recovered { volumes: Vec::new(), logs: Vec::new(), leader_epoch, report };
     for directory in directories {
-        let (volume, logs) = directory.seal(leader_epoch, options.shards).await?;
+        let dir = directory.path.clone();
+        let (volume, logs) = match directory.seal(leader_epoch, options.shards).await {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                recovered.report.leave_out(&dir, &error.to_string());
+                continue;
+            }
+        };
         for log in &logs {
             if let (Some(name), Some(corruption)) = (&log.name, &log.corruption) {
                 recovered.report.refused.push((name.clone(), corruption.clone()));
@@ -92,13 +117,29 @@ pub async fn recover(io: &Io, options: &RecoveryOptions) -> Result<Recovered, St
         recovered.volumes.push(volume);
         recovered.logs.extend(logs);
     }
+    recovered.report.check_any_works(recovered.volumes.len())?;
     recovered.report.partitions = recovered.logs.len();
     Ok(recovered)
 }
 
+/// A partition in two directories is two logs under one name, and it cannot be told which of them was promised.
+fn check_no_partition_is_twice(directories: &[Directory]) -> Result<(), StartError> {
+    let mut seen: HashMap<PartitionId, &Path> = HashMap::new();
+    for (id, log) in directories.iter().flat_map(|directory| &directory.logs) {
+        if let Some(other) = seen.insert(*id, log.directory()) {
+            return Err(StartError::Unsupported(format!(
+                "{} and {} are the same partition: move the one that is not wanted out of log.dirs",
+                other.display(),
+                log.directory().display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 async fn recover_one(
     io: &Io,
-    dir: &std::path::Path,
+    dir: &Path,
     options: &RecoveryOptions,
     report: &mut RecoveryReport,
 ) -> Result<Directory, StartError> {

@@ -94,6 +94,7 @@ pub fn run<C: 'static>(
 fn recover_all(options: &EngineOptions, capabilities: &Capabilities) -> Result<Recovered, StartError> {
     let recovery = RecoveryOptions {
         dirs: options.dirs.clone(),
+        failed_dirs: capabilities.failed_dirs.clone(),
         shards: options.shards,
         options: Arc::new(options.default_log_options.clone()),
     };

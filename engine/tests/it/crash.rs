@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use thalweg_engine::io::sim::{CrashPoint, Prng, RunError, SimOptions, SimWorld};
 use thalweg_engine::log::Durability;
+use thalweg_engine::runtime::EngineOptions;
 
 use crate::harness::{LIMIT, NoStart, Server, engine_options};
 use crate::oracle::{Known, Oracle, Survival};
@@ -42,16 +43,24 @@ struct Life {
     oracle: Rc<RefCell<Oracle>>,
     prng: Prng,
     durability: Durability,
+    /// One log directory, or several.
+    dirs: u64,
     /// Whether the power went since the last check.
     power_lost: bool,
 }
 
 impl Life {
     fn new(options: SimOptions) -> Life {
-        let prng = Prng::new(options.seed ^ 0xC0FF_EE00);
+        let mut prng = Prng::new(options.seed ^ 0xC0FF_EE00);
+        let dirs = prng.pick(&[1, 1, 2, 3]);
         let world = SimWorld::new(options);
         let oracle = Rc::new(RefCell::new(Oracle::default()));
-        Life { world, oracle, prng, durability: Durability::Disk, power_lost: false }
+        Life { world, oracle, prng, durability: Durability::Disk, dirs, power_lost: false }
+    }
+
+    fn options(&self, shards: u16) -> EngineOptions {
+        let dirs = (0..self.dirs).map(|number| format!("/data{number}").into()).collect();
+        EngineOptions { dirs, ..engine_options(shards) }
     }
 
     fn end(&mut self) {
@@ -77,7 +86,7 @@ impl Life {
     }
 
     fn start_and_check(&mut self, shards: u16) -> Result<Server, RunError> {
-        let server = match Server::try_start(&self.world, &engine_options(shards)) {
+        let server = match Server::try_start(&self.world, &self.options(shards)) {
             Ok(server) => server,
             Err(NoStart::Run(error)) => return Err(error),
             // The machine went down; what recovery made of it in its last moment is of no interest.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::batch;
 use crate::harness::{Server, engine_options, small_options};
 
-fn create(server: &Server, topic: u128) -> PartitionId {
+pub fn create(server: &Server, topic: u128) -> PartitionId {
     let id = PartitionId { topic: Uuid::from_u128(topic), index: 0 };
     let name = TopicPartition { topic: format!("topic{topic}"), partition: 0 };
     let storage = server.storage_of(id).clone();
@@ -22,16 +22,16 @@ fn create(server: &Server, topic: u128) -> PartitionId {
     id
 }
 
-fn append(server: &Server, id: PartitionId, batch: Bytes) -> Result<Appended, AppendError> {
+pub fn append(server: &Server, id: PartitionId, batch: Bytes) -> Result<Appended, AppendError> {
     let log = server.log(id).unwrap();
     server.run(id, async move { log.append(batch).await }).unwrap()
 }
 
-fn numbered(id: u64, bytes: usize) -> Bytes {
+pub fn numbered(id: u64, bytes: usize) -> Bytes {
     batch::build(id, 1, bytes, 1_700_000_000_000, None)
 }
 
-fn ids(server: &Server, id: PartitionId) -> Vec<u64> {
+pub fn ids(server: &Server, id: PartitionId) -> Vec<u64> {
     let batches = server.read_all(id).unwrap().unwrap();
     let id_of = |batch: &Vec<u8>| batch::id_of(&thalweg_protocol::batch::BatchView::parse(batch).unwrap());
     batches.iter().map(id_of).collect()

@@ -71,6 +71,7 @@ impl Server {
         options.dirs.iter().for_each(|dir| world.make_dirs(dir).unwrap());
         let recovery = RecoveryOptions {
             dirs: options.dirs.clone(),
+            failed_dirs: Vec::new(),
             shards: options.shards,
             options: Arc::new(options.default_log_options.clone()),
         };

@@ -65,6 +65,8 @@ enum Trigger {
     Always,
     /// The n-th matching operation, from 1, and that one only.
     Nth(u64),
+    /// The n-th matching operation, from 1, and every one after it.
+    From(u64),
     Probability(f64),
 }
 
@@ -126,6 +128,12 @@ impl Fault {
         self
     }
 
+    /// The `n`-th matching operation after injection, from 1, and every one after it: a disk that falls out.
+    pub fn from(mut self, n: u64) -> Fault {
+        self.trigger = Trigger::From(n);
+        self
+    }
+
     /// Each matching operation with this probability.
     pub fn probability(mut self, probability: f64) -> Fault {
         self.trigger = Trigger::Probability(probability);
@@ -143,6 +151,7 @@ impl Fault {
         match self.trigger {
             Trigger::Always => true,
             Trigger::Nth(n) => self.seen == n,
+            Trigger::From(n) => self.seen >= n,
             Trigger::Probability(probability) => prng.chance(probability),
         }
     }
