@@ -12,9 +12,9 @@ use nix::libc;
 
 const FILE_NAME: &str = ".lock";
 
-/// The locks; dropping them lets another server in.
+/// A directory's lock; dropping it lets another server in.
 #[derive(Debug)]
-pub struct DirLocks(#[expect(dead_code, reason = "held, not read")] Vec<File>);
+pub struct DirLock(#[expect(dead_code, reason = "held, not read")] File);
 
 /// Why the directories are not ours.
 #[derive(Debug, thiserror::Error)]
@@ -27,21 +27,17 @@ pub enum LockError {
     Io { path: PathBuf, source: std::io::Error },
 }
 
-/// Locks every directory, or none.
+/// Locks a directory.
 ///
 /// # Errors
-/// [`LockError`] for the first that cannot be locked.
-pub fn lock(dirs: &[PathBuf]) -> Result<DirLocks, LockError> {
-    dirs.iter().map(|dir| lock_one(dir)).collect::<Result<_, _>>().map(DirLocks)
-}
-
-fn lock_one(dir: &Path) -> Result<File, LockError> {
+/// [`LockError`].
+pub fn lock(dir: &Path) -> Result<DirLock, LockError> {
     let path = dir.join(FILE_NAME);
     let failed = |source| LockError::Io { path: path.clone(), source };
     let file =
         File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
     match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
-        Ok(_) => Ok(file),
+        Ok(_) => Ok(DirLock(file)),
         Err(Errno::EAGAIN | Errno::EACCES) => Err(LockError::Taken { dir: dir.to_owned() }),
         Err(errno) => Err(failed(errno.into())),
     }
@@ -62,14 +58,13 @@ mod tests {
     #[test]
     fn a_directory_is_locked_once_and_let_go_again() {
         let root = tempfile::tempdir().unwrap();
-        let dirs = vec![root.path().to_owned()];
-        let held = lock(&dirs).unwrap();
-        let refused = lock(&dirs).unwrap_err().to_string();
+        let held = lock(root.path()).unwrap();
+        let refused = lock(root.path()).unwrap_err().to_string();
         assert!(
             refused.contains("in use") && refused.contains(&root.path().display().to_string()),
             "{refused}"
         );
         drop(held);
-        assert!(lock(&dirs).is_ok());
+        assert!(lock(root.path()).is_ok());
     }
 }

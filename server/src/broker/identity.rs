@@ -19,6 +19,18 @@ pub struct Identity {
     pub cluster_id: String,
     /// Directories that do not have the file yet, and what it will hold.
     pub missing: Vec<(PathBuf, MetaProperties)>,
+    /// The directories that it was read from.
+    pub dirs: Vec<PathBuf>,
+}
+
+impl Identity {
+    /// Directories that were never ours, beside others that were: new ones, or disks that are not mounted.
+    pub fn strangers(&self) -> Vec<PathBuf> {
+        if self.missing.len() == self.dirs.len() {
+            return Vec::new();
+        }
+        self.missing.iter().filter_map(|(path, _)| path.parent().map(Path::to_path_buf)).collect()
+    }
 }
 
 /// Why the directories are not this broker's.
@@ -40,14 +52,14 @@ pub enum IdentityError {
     Mixed { path: PathBuf, one: String, other_path: PathBuf, other: String },
 }
 
-/// Reads the files of all `log.dirs`. A directory that does not exist has none.
+/// Reads the files of `dirs`, those of the `log.dirs` that can be used. A directory that does not exist has none.
 ///
 /// # Errors
 /// [`IdentityError`]; nothing has been changed.
-pub fn read(config: &BrokerConfig) -> Result<Identity, IdentityError> {
+pub fn read(config: &BrokerConfig, dirs: &[PathBuf]) -> Result<Identity, IdentityError> {
     let mut known: Option<(PathBuf, MetaProperties)> = None;
     let mut missing = Vec::new();
-    for dir in &config.log_dirs {
+    for dir in dirs {
         let path = dir.join(FILE_NAME);
         match read_file(&path)? {
             None => missing.push(path),
@@ -74,7 +86,21 @@ pub fn read(config: &BrokerConfig) -> Result<Identity, IdentityError> {
         directory_id: None,
     };
     let missing = missing.into_iter().map(|path| (path, file.clone())).collect();
-    Ok(Identity { broker_id, cluster_id, missing })
+    Ok(Identity { broker_id, cluster_id, missing, dirs: dirs.to_vec() })
+}
+
+/// Whether the directory's file, if there is one, can be read.
+///
+/// # Errors
+/// [`IdentityError::Read`].
+pub fn check_readable(dir: &Path) -> Result<(), IdentityError> {
+    let path = dir.join(FILE_NAME);
+    match std::fs::read(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(IdentityError::Read { path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_file(path: &Path) -> Result<Option<MetaProperties>, IdentityError> {
@@ -145,7 +171,8 @@ mod tests {
         fn read(&self, settings: &[(&str, &str)]) -> Result<Identity, IdentityError> {
             let dirs = ["a", "b"].map(|dir| self.0.path().join(dir).display().to_string()).join(",");
             let all = settings.iter().copied().chain([("log.dirs", dirs.as_str())]);
-            read(&resolve(all.collect(), 1).unwrap().0)
+            let config = resolve(all.collect(), 1).unwrap().0;
+            read(&config, &config.log_dirs)
         }
     }
 
@@ -167,6 +194,8 @@ mod tests {
         assert_eq!(identity.missing.len(), 1);
         assert!(identity.missing[0].0.ends_with("a/meta.properties"));
         assert_eq!(Dirs::new(&[("a", OURS)]).read(&[]).unwrap().broker_id, 3);
+        assert_eq!(identity.strangers().len(), 1);
+        assert!(Dirs::new(&[]).read(&[]).unwrap().strangers().is_empty(), "a first start has no strangers")
     }
 
     #[test]

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use thalweg_engine::reactor::allowed_cpus;
 
 pub use arguments::{Command, USAGE};
+use dir_lock::DirLock;
 pub use dir_lock::LockError;
 pub use identity::{Identity, IdentityError};
 pub use serve::{ServeError, serve};
@@ -76,10 +77,9 @@ pub enum BrokerError {
 fn run(file: &Path, overrides: &[String]) -> Result<(), BrokerError> {
     let stop = signal::listen().map_err(BrokerError::Signals)?;
     let config = configure(file, overrides)?;
-    config.log_dirs.iter().try_for_each(|dir| create_dir(dir))?;
     // Until the end: the engine must have let go of every file before another server may come.
-    let _locks = dir_lock::lock(&config.log_dirs)?;
-    let identity = identity::read(&config)?;
+    let (dirs, _locks) = take_dirs(&config.log_dirs)?;
+    let identity = identity::read(&config, &dirs)?;
     serve(config, identity, stop)?;
     Ok(())
 }
@@ -97,6 +97,38 @@ fn configure(file: &Path, overrides: &[String]) -> Result<BrokerConfig, BrokerEr
         tracing::warn!("{}: {warning}", file.display());
     }
     Ok(config)
+}
+
+/// Creates and locks the log directories. One that fails is left out, as long as another one works.
+///
+/// # Errors
+/// When one belongs to another server, or none can be used.
+fn take_dirs(all: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<DirLock>), BrokerError> {
+    let (mut dirs, mut locks, mut failed) = (Vec::new(), Vec::new(), None);
+    for dir in all {
+        match take_dir(dir) {
+            Ok(lock) => {
+                dirs.push(dir.clone());
+                locks.push(lock);
+            }
+            Err(error @ BrokerError::Lock(LockError::Taken { .. })) => return Err(error),
+            Err(error) => {
+                tracing::error!("{error}; it is left out with its partitions");
+                failed = Some(error);
+            }
+        }
+    }
+    match failed {
+        Some(error) if dirs.is_empty() => Err(error),
+        _ => Ok((dirs, locks)),
+    }
+}
+
+fn take_dir(dir: &Path) -> Result<DirLock, BrokerError> {
+    create_dir(dir)?;
+    let lock = dir_lock::lock(dir)?;
+    identity::check_readable(dir)?;
+    Ok(lock)
 }
 
 /// Creates a log directory that is not there, so that it is there after a power loss too.
@@ -120,6 +152,18 @@ fn create_dir(dir: &Path) -> Result<(), BrokerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_that_fails_is_left_out_unless_it_is_the_last() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("file"), "").unwrap();
+        let (good, bad) = (root.path().join("good"), root.path().join("file/bad"));
+        let (dirs, locks) = take_dirs(&[bad.clone(), good.clone()]).unwrap();
+        assert_eq!((&dirs[..], locks.len()), (&[good.clone()][..], 1));
+        let taken = take_dirs(&[bad.clone(), good]).unwrap_err().to_string();
+        assert!(taken.contains("in use by another server"), "{taken}");
+        assert!(take_dirs(&[bad]).is_err());
+    }
 
     #[test]
     fn a_missing_directory_is_created_with_its_parents() {

@@ -1,12 +1,13 @@
 //! From a configuration to a running server, and to its end.
 //!
 //! ```text
-//! engine recovers -> meta.properties -> metadata -> listeners -> (serving) -> stop request
+//! engine recovers -> metadata -> meta.properties -> listeners -> (serving) -> stop request
 //!                 -> connections drained, on all shards -> storage shut down, on all shards -> end
 //! ```
 //! The first shard leads; the others serve until it tells them that they are done.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`].
 pub fn serve(config: BrokerConfig, identity: Identity, stop: StopRequest) -> Result<(), ServeError> {
-    let options = engine_options(&config);
+    let options = engine_options(&config, &identity.dirs);
     let broker = BrokerInfo {
         id: identity.broker_id,
         cluster_id: identity.cluster_id.clone(),
@@ -74,9 +75,9 @@ pub fn serve(config: BrokerConfig, identity: Identity, stop: StopRequest) -> Res
     failure.map_or(Ok(()), Err)
 }
 
-fn engine_options(config: &BrokerConfig) -> EngineOptions {
+fn engine_options(config: &BrokerConfig, dirs: &[PathBuf]) -> EngineOptions {
     EngineOptions {
-        dirs: config.log_dirs.clone(),
+        dirs: dirs.to_vec(),
         shards: config.shards,
         journal_bytes_max: config.journal_bytes,
         cache_bytes: config.cache_bytes,
@@ -97,10 +98,11 @@ async fn serve_until(
     identity: &Identity,
     stop: &StopRequest,
 ) -> Result<(), ServeError> {
+    let found = metadata::start(shard, &identity.strangers()).await?;
+    // Not before: a disk that is not mounted must look like one at the next start, too.
     for (path, properties) in &identity.missing {
         replace_file(&shard.io, path, Bytes::from(meta_properties::encode(properties))).await?;
     }
-    let found = metadata::start(shard).await?;
     on_all_shards(shard, |there| async move { group::start(&there) }).await;
     let bound = shard.listen()?;
     // Between binding and here nothing was awaited, so nobody has been accepted yet.

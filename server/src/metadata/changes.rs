@@ -180,7 +180,7 @@ async fn create_here(
             match storage.create(&name, id, options).await {
                 Ok(log) => Some((id, log.leader_epoch())),
                 Err(error) => {
-                    tracing::error!(partition = %name, %error, "No log could be created: the partition has no leader");
+                    tracing::error!(partition = %name, %error, "No log could be created: the partition has no leader until the server is restarted");
                     None
                 }
             }

@@ -43,6 +43,11 @@ pub enum SourceError {
 }
 
 impl EmbeddedLog {
+    /// Whether the log exists.
+    pub(super) fn is_there(storage: &Storage) -> bool {
+        storage.log(PartitionId { topic: METADATA_TOPIC_ID, index: 0 }).is_some()
+    }
+
     /// Opens the log, or creates it in the first start.
     pub(super) async fn open(io: &Io, storage: &Rc<Storage>) -> Result<EmbeddedLog, SourceError> {
         let id = PartitionId { topic: METADATA_TOPIC_ID, index: 0 };

@@ -2,6 +2,7 @@
 //! image, and puts the controller in its place. On the controller's shard, before any listener opens.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,10 +27,15 @@ pub enum MetadataStartError {
     #[error("the topics found in log.dirs cannot be adopted: {0}")]
     Adopt(ChangeError),
     #[error(
-        "the metadata log is empty, there are topics in log.dirs, and {0} of the log.dirs cannot be used: mend it, so that \
-         the metadata is found if it is there"
+        "the metadata log is in none of the log.dirs that can be used, and {0} of them cannot be used: mend what the lines \
+         above say of it, so that the metadata is found if it is there"
     )]
     Degraded(usize),
+    #[error(
+        "{} has no meta.properties, other log.dirs have one, and {missing}. If it is a disk that is not mounted, mount it. If \
+         what was on it is lost, or it is new, copy meta.properties into it from another of the log.dirs", dir.display()
+    )]
+    Stranger { dir: PathBuf, missing: String },
     #[error("shard {} ended while the server was starting", .0.0)]
     Shard(ShardId),
 }
@@ -49,10 +55,22 @@ pub struct MetadataStart {
 ///
 /// # Errors
 /// [`MetadataStartError`]; nothing has been removed then.
-pub async fn start(shard: &Rc<ServerShard>) -> Result<MetadataStart, MetadataStartError> {
+///
+/// `strangers`: usable log directories without `meta.properties` although others have it. What seems to be missing may be
+/// on a disk that should be mounted there.
+pub async fn start(
+    shard: &Rc<ServerShard>,
+    strangers: &[PathBuf],
+) -> Result<MetadataStart, MetadataStartError> {
+    let unusable = unusable_dirs(shard).await?;
+    if !EmbeddedLog::is_there(&shard.storage) {
+        if unusable > 0 {
+            return Err(MetadataStartError::Degraded(unusable));
+        }
+        check_strangers(strangers, || Some("the metadata log is in none of them".to_owned()))?;
+    }
     let source = EmbeddedLog::open(&shard.io, &shard.storage).await?;
     let found = found_logs(shard).await?;
-    let unusable = unusable_dirs(shard).await?;
     let mut replay = source.replay().await?;
     if replay.records == 0 && unusable > 0 && !found.is_empty() {
         return Err(MetadataStartError::Degraded(unusable));
@@ -64,6 +82,7 @@ pub async fn start(shard: &Rc<ServerShard>) -> Result<MetadataStart, MetadataSta
         replay = source.replay().await?;
     }
     let Reconciled { topics, orphans } = reconcile(&replay, found, &shard.config);
+    check_strangers(strangers, || missing_log(&topics))?;
     let removed = remove_orphans(shard, orphans).await?;
     apply_options(shard, &topics).await?;
     let logs = MeshShards::new(shard);
@@ -80,6 +99,25 @@ pub async fn start(shard: &Rc<ServerShard>) -> Result<MetadataStart, MetadataSta
     let (metadata, config) = (Arc::clone(&shard.metadata), Arc::clone(&shard.config));
     shard.controller.set(Controller::new(source, logs, metadata, config));
     Ok(summary)
+}
+
+/// Refuses to go on when something is missing that may be in a directory that is not what it should be.
+fn check_strangers(
+    strangers: &[PathBuf],
+    missing: impl FnOnce() -> Option<String>,
+) -> Result<(), MetadataStartError> {
+    let Some(dir) = strangers.first() else { return Ok(()) };
+    match missing() {
+        Some(missing) => Err(MetadataStartError::Stranger { dir: dir.clone(), missing }),
+        None => Ok(()),
+    }
+}
+
+fn missing_log(topics: &[Topic]) -> Option<String> {
+    topics.iter().find_map(|topic| {
+        let index = topic.partitions.iter().position(|partition| partition.leader_epoch.is_none())?;
+        Some(format!("partition {}-{index} is in none of them", topic.name))
+    })
 }
 
 /// Creates the logs that are missing. Creation is idempotent, so it may name those that are there too.
