@@ -50,6 +50,9 @@ pub const FETCH_RESPONSE_BYTES_MAX: usize = 8 << 20;
 /// Unsent response bytes of a shard above which Fetch responses get smaller.
 pub const SHARD_UNSENT_BYTES: usize = 64 << 20;
 
+/// Unsent response bytes of a shard at which no Fetch response is built; a first batch may be larger than its share.
+pub const SHARD_UNSENT_BYTES_MAX: usize = 2 * SHARD_UNSENT_BYTES;
+
 /// Smallest bound of a Fetch response under memory pressure, record bytes.
 pub const FETCH_RESPONSE_BYTES_MIN: usize = 64 << 10;
 

@@ -74,9 +74,22 @@ pub fn start(
 
 /// The client id for a log line, shortened; empty where the header cannot be read.
 fn client_id_of(frame: &[u8]) -> String {
+    client_id(frame).chars().take(LOGGED_BYTES_MAX).collect()
+}
+
+fn client_id(frame: &[u8]) -> &str {
     // At its place whatever the API: what follows it cannot be read without knowing the API.
-    let id = Reader::at(frame, HEADER_BYTES_MIN, false).nullable_string().ok().flatten().unwrap_or_default();
-    id.chars().take(LOGGED_BYTES_MAX).collect()
+    Reader::at(frame, HEADER_BYTES_MIN, false).nullable_string().ok().flatten().unwrap_or_default()
+}
+
+/// Notes who sent `frame`, for the log line of a request that turns out to be damaged. Clients keep their id, so this
+/// compares and does not copy.
+pub fn note_client_id(noted: &mut String, frame: &[u8]) {
+    let id = client_id(frame);
+    let id = id.char_indices().nth(LOGGED_BYTES_MAX).map_or(id, |(end, _)| &id[..end]);
+    if noted != id {
+        id.clone_into(noted);
+    }
 }
 
 #[cfg(test)]
@@ -97,6 +110,18 @@ mod tests {
         assert!(newer.contains("ListOffsets version 99"), "{newer}");
         assert!(api_of(&frame(0, -1)).is_err());
         assert!(api_of(&[0, 0]).is_err());
+    }
+
+    #[test]
+    fn the_client_id_that_is_noted_is_the_latest_and_bounded() {
+        let mut noted = String::new();
+        note_client_id(&mut noted, &frame(0, 9));
+        assert_eq!(noted, "me");
+        let long = [&frame(0, 9)[..8], &1000i16.to_be_bytes(), "\u{e9}".repeat(500).as_bytes()].concat();
+        note_client_id(&mut noted, &long);
+        assert_eq!(noted.chars().count(), LOGGED_BYTES_MAX);
+        note_client_id(&mut noted, &[0, 0]);
+        assert_eq!(noted, "");
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod pipeline;
 mod serve;
 mod unsent;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -26,6 +26,8 @@ use thalweg_engine::reactor::sync::{Latch, WaitGroup};
 pub use acceptor::{ListenError, listen};
 use admission::{Admission, Ticket};
 use budget::RequestBudget;
+use unsent::ReplyMemory;
+pub use unsent::Reservation;
 
 use crate::api::Client;
 use crate::bounds::{DRAIN_MAX, SHARD_REQUEST_BYTES};
@@ -35,7 +37,7 @@ use crate::shard::ServerShard;
 /// What one shard knows of its connections.
 pub struct Connections {
     budget: Rc<RequestBudget>,
-    unsent_bytes: Rc<Cell<usize>>,
+    reply_memory: Rc<ReplyMemory>,
     admission: Admission,
     closing: Latch,
     open: WaitGroup,
@@ -59,7 +61,7 @@ impl Connections {
         let budget_bytes = configured.map_or(SHARD_REQUEST_BYTES, |bytes| bytes / usize::from(shards).max(1));
         Connections {
             budget: RequestBudget::new(budget_bytes),
-            unsent_bytes: Rc::default(),
+            reply_memory: Rc::default(),
             admission: Admission::new(config, shards),
             closing: Latch::new(),
             open: WaitGroup::new(),
@@ -69,9 +71,9 @@ impl Connections {
         }
     }
 
-    /// Response bytes that the shard's connections have not sent yet.
-    pub fn unsent_bytes(&self) -> &Rc<Cell<usize>> {
-        &self.unsent_bytes
+    /// Memory of the responses that the shard's connections build and have not sent yet.
+    pub fn reply_memory(&self) -> &Rc<ReplyMemory> {
+        &self.reply_memory
     }
 
     /// Open connections of this shard.

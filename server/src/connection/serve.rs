@@ -5,6 +5,7 @@
 //! reading: when requests wait, when replies are not taken, when the shard's memory for requests is spent. A malformed
 //! request ends this connection with a log line, and nothing else.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -39,6 +40,8 @@ pub enum End {
     Idle(Duration),
     #[error("a large request made no progress for {} s while memory for requests was spent", STALLED_REQUEST_MAX.as_secs())]
     Stalled,
+    #[error("it took no reply for {} s while memory for replies was spent", STALLED_REQUEST_MAX.as_secs())]
+    Deaf,
     #[error("receive: {0}")]
     Receive(io::Error),
     #[error("send: {0}")]
@@ -47,14 +50,14 @@ pub enum End {
     Frame(#[from] FrameError),
     #[error(transparent)]
     Dispatch(#[from] DispatchError),
-    #[error(transparent)]
-    Request(#[from] Failed),
+    #[error("{failed} (client id {client_id:?})")]
+    Request { failed: Failed, client_id: String },
 }
 
 impl End {
     /// Whether an operator should hear of it: the client sent something wrong, or stands in the way.
     pub fn is_remarkable(&self) -> bool {
-        matches!(self, End::Frame(_) | End::Dispatch(_) | End::Request(_) | End::Stalled)
+        matches!(self, End::Frame(_) | End::Dispatch(_) | End::Request { .. } | End::Stalled | End::Deaf)
     }
 }
 
@@ -65,9 +68,13 @@ struct Connection {
     inbox: Inbox,
     pipeline: Pipeline,
     charge: Charge,
+    /// The client id of the latest request, shortened.
+    client_id: String,
     /// Replies that are ready and not yet given to the socket.
     ready: Vec<Bytes>,
     unsent: Unsent,
+    /// Bytes that the socket took since they were last counted.
+    taken: Rc<Cell<usize>>,
     /// When something last came or went.
     active: Monotonic,
     /// Set once the connection is to end: nothing more is received, what was started is finished.
@@ -113,9 +120,12 @@ pub async fn serve(shard: Rc<ServerShard>, socket: Socket, client: Rc<Client>) -
             progressed |= connection.start_requests();
             progressed |= connection.run_requests(cx);
             if sending.is_none() && !connection.ready.is_empty() {
-                sending.set(Some(send(&socket, std::mem::take(&mut connection.ready))));
+                let taken = Rc::clone(&connection.taken);
+                sending.set(Some(send(&socket, std::mem::take(&mut connection.ready), taken)));
             }
-            if let Some(result) = ready(sending.as_mut(), cx) {
+            let sent = ready(sending.as_mut(), cx);
+            connection.count_taken();
+            if let Some(result) = sent {
                 sending.set(None);
                 connection.sent(result);
                 progressed = true;
@@ -151,8 +161,8 @@ async fn receive(socket: &Socket, buffer: BytesMut) -> (io::Result<usize>, Bytes
     socket.recv(buffer, room).await
 }
 
-async fn send(socket: &Socket, pieces: Vec<Bytes>) -> io::Result<()> {
-    socket.send_all(pieces, false).await
+async fn send(socket: &Socket, pieces: Vec<Bytes>, taken: Rc<Cell<usize>>) -> io::Result<()> {
+    socket.send_counting(pieces, false, |bytes| taken.set(taken.get() + bytes)).await
 }
 
 impl Connection {
@@ -161,8 +171,10 @@ impl Connection {
             inbox: Inbox::new(shard.config.request_bytes_max),
             pipeline: Pipeline::default(),
             charge: Charge::new(shard.connections.budget()),
+            client_id: String::new(),
             ready: Vec::new(),
-            unsent: Unsent::new(shard.connections.unsent_bytes()),
+            unsent: Unsent::new(shard.connections.reply_memory()),
+            taken: Rc::default(),
             active: shard.io.now(),
             end: None,
             deaf: false,
@@ -233,6 +245,7 @@ impl Connection {
         }
         let Some(frame) = self.inbox.pop() else { return Ok(false) };
         let bytes = frame.len();
+        dispatch::note_client_id(&mut self.client_id, &frame);
         let handler = dispatch::start(&self.shard, &self.client, api, frame)?;
         self.pipeline.start(api, bytes, handler);
         Ok(true)
@@ -244,12 +257,18 @@ impl Connection {
         let progressed = match polled {
             Ok(progressed) => progressed,
             Err(failed) => {
-                self.end_with(failed.into());
+                let client_id = self.client_id.clone();
+                self.end_with(End::Request { failed, client_id });
                 true
             }
         };
         if progressed {
-            self.unsent.add(self.pipeline.drain(&mut self.ready));
+            let drained = self.pipeline.drain(&mut self.ready);
+            self.unsent.add(drained);
+            if drained > 0 {
+                // A long poll may have taken longer than a client may be silent: its turn begins now.
+                self.active = self.shard.io.now();
+            }
             if self.deaf {
                 self.unsent.reset_to(0);
                 self.ready.clear();
@@ -263,6 +282,15 @@ impl Connection {
         let bytes = self.inbox.held_bytes() + self.pipeline.running_bytes();
         let receives_large = self.inbox.is_inside_frame() && self.inbox.held_bytes() > LARGE_REQUEST_BYTES;
         self.charge.set(Hold { bytes, receiving_since: receives_large.then_some(self.active) });
+    }
+
+    /// A client that takes its reply slowly is not one that takes nothing.
+    fn count_taken(&mut self) {
+        let bytes = self.taken.take();
+        if bytes > 0 {
+            self.unsent.subtract(bytes);
+            self.active = self.shard.io.now();
+        }
     }
 
     fn sent(&mut self, result: io::Result<()>) {
@@ -308,6 +336,9 @@ impl Connection {
             self.inbox.forget_proven();
             if self.charge.must_give_way(now) {
                 return Some(End::Stalled);
+            }
+            if self.unsent.is_in_the_way() {
+                return Some(End::Deaf);
             }
         }
         let idle_max = self.shard.config.connections_idle_max?;

@@ -34,9 +34,8 @@ pub use watch::FetchWatches;
 use watch::Watch;
 
 use super::{Api, Reply, Request, RequestError};
-use crate::bounds::{
-    COLD_REQUEST_BYTES_MAX, FETCH_RESPONSE_BYTES_MAX, FETCH_RESPONSE_BYTES_MIN, SHARD_UNSENT_BYTES,
-};
+use crate::bounds::{COLD_REQUEST_BYTES_MAX, FETCH_RESPONSE_BYTES_MAX, FETCH_RESPONSE_BYTES_MIN};
+use crate::connection::Reservation;
 use crate::shard::ServerShard;
 
 pub const API: Api = Api {
@@ -54,7 +53,7 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
         Ok(context) => context,
         Err(error) => return respond::refused(&request, error),
     };
-    let found = find(&shard, &request, &fetch, &context.entries).await;
+    let (found, _reserved) = find(&shard, &request, &fetch, &context.entries).await;
     let Context { session_id, entries, .. } = &context;
     let visible = match session_id {
         0 => Visible::all(entries.len()),
@@ -80,7 +79,7 @@ async fn find(
     request: &Request,
     fetch: &FetchRequest,
     entries: &[Entry],
-) -> Vec<Found> {
+) -> (Vec<Found>, Option<Reservation>) {
     let deadline =
         request.received.after(Duration::from_millis(u64::try_from(fetch.max_wait_ms).unwrap_or(0)));
     let bytes_min = usize::try_from(fetch.min_bytes).unwrap_or(0);
@@ -91,10 +90,14 @@ async fn find(
         let places = resolve(&shard.metadata.image(), entries);
         let mut found = probe_all(shard, entries, &places).await;
         let refused = found.iter().any(|found| found.error().is_some());
+        let mut reserved = None;
         if found.iter().any(Found::is_readable) {
-            read_all(shard, entries, &places, response_bytes_max(shard, fetch), &mut found).await;
+            let (bytes_max, reservation) = reserve(shard, request, fetch).await;
+            read_all(shard, entries, &places, bytes_max, &mut found).await;
+            reserved = Some(reservation);
         }
         let bytes: usize = found.iter().map(Found::record_bytes).sum();
+        reserved.iter_mut().for_each(|reserved| reserved.resize(bytes));
         let failed = found.iter().any(|found| found.error().is_some());
         let diverged = found.iter().any(Found::is_diverging);
         let bounds: Vec<Bounds> = found.iter().filter_map(|found| found.bounds.ok()).collect();
@@ -102,12 +105,12 @@ async fn find(
         let in_vain = seen.as_ref() == Some(&bounds);
         let told = refused || failed || diverged;
         if bytes >= bytes_min || told || in_vain || entries.is_empty() || patience.is_over() {
-            return found;
+            return (found, reserved);
         }
         seen = Some(bounds);
         // Growth between the probe and the watch resolves the watch at once: it waits for a level, not an edge.
         let watch = Watch::start(shard, &places, &found);
-        drop(found);
+        drop((found, reserved));
         patience.wait(watch).await;
     }
 }
@@ -142,9 +145,12 @@ async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>
     .await;
 }
 
-/// Record bytes that this response may hold: what client and broker allow, less where the shard's clients are slow.
-fn response_bytes_max(shard: &ServerShard, fetch: &FetchRequest) -> usize {
+/// Record bytes that this response may hold: what client and broker allow, less where the shard's clients are slow. Waits
+/// while they have left no memory at all.
+async fn reserve(shard: &ServerShard, request: &Request, fetch: &FetchRequest) -> (usize, Reservation) {
+    let memory = shard.connections.reply_memory();
+    first_of(memory.available(), request.client.gone.wait()).await;
     let asked = usize::try_from(fetch.max_bytes).unwrap_or(0).min(shard.config.fetch_bytes_max);
-    let room = SHARD_UNSENT_BYTES.saturating_sub(shard.connections.unsent_bytes().get());
-    asked.min(room.clamp(FETCH_RESPONSE_BYTES_MIN, FETCH_RESPONSE_BYTES_MAX))
+    let bytes_max = asked.min(memory.room().clamp(FETCH_RESPONSE_BYTES_MIN, FETCH_RESPONSE_BYTES_MAX));
+    (bytes_max, memory.reserve(bytes_max))
 }
