@@ -292,7 +292,7 @@ fn a_disk_that_fills_up_under_acknowledged_data_keeps_it() {
 /// One operation of a life fails, whichever it is: what was acknowledged is there after the next start.
 #[test]
 fn an_error_of_any_single_operation_loses_nothing_acknowledged() {
-    const EACH: u64 = 120;
+    const EACH: u64 = 60;
     let name = "failing_disks::an_error_of_any_single_operation_loses_nothing_acknowledged";
     seeds::run_exactly(name, EACH * CHANGES.len() as u64, |case| {
         let (kind, nth) = (CHANGES[(case / EACH) as usize], case % EACH + 1);
