@@ -104,6 +104,9 @@ pub const CHECKPOINT_EVERY_MS: u64 = 5_000;
 /// Logs that one checkpoint writes and syncs at the same time.
 pub const CHECKPOINT_SYNCS_MAX: usize = 16;
 
+/// Logs that a checkpoint takes down before the shard's other tasks get their turn.
+pub const SNAPSHOT_LOGS_PER_TURN: usize = 32;
+
 /// Free disk space below which appends are refused, bytes.
 pub const DISK_RESERVE_BYTES: u64 = 64 << 20;
 
@@ -139,8 +142,15 @@ const _: () = assert!(ALLOCATE_BYTES_MIN.is_multiple_of(crate::io::PAGE_BYTES as
 /// Cold reads in flight per shard; half of them at most are read-ahead.
 pub const COLD_READS_MAX: usize = 8;
 
-/// Bytes that a batch may unpack to when a lookup by timestamp looks into it.
+/// Bytes that a batch may unpack to where it is looked into: for a lookup by timestamp, for the cleaner, for a topic
+/// whose `compression.type` or `cleanup.policy` asks for it.
 pub const UNPACKED_BYTES_MAX: usize = 128 << 20;
+
+/// Batches of a shard and directory that are unpacked at a time to be appended: each may take `UNPACKED_BYTES_MAX`.
+pub const UNPACKING_MAX: usize = 2;
+
+/// Records that a refusal names.
+pub const REFUSED_RECORDS_MAX: usize = 100;
 
 /// Bytes that are unpacked, and records that are looked at, before the shard's other tasks get their turn.
 pub const UNPACK_SLICE_BYTES: u64 = 64 << 10;
@@ -154,3 +164,17 @@ pub const REPLAY_BYTES_MAX: u64 = 64 << 20;
 
 /// How long a journal that cannot grow waits before it tries again, milliseconds.
 pub const JOURNAL_RETRY_MS: u64 = 200;
+
+/// Bytes of one read and of one write of the cleaner.
+pub const CLEAN_WINDOW_BYTES: usize = 256 << 10;
+
+/// Bytes of records that the cleaner looks at before the shard's other tasks get their turn.
+pub const CLEAN_SLICE_BYTES: usize = 64 << 10;
+
+/// While a shard takes batches the cleaner pauses this many times as long as it worked ...
+pub const CLEAN_BUSY_SHARE: u32 = 4;
+/// ... but at most this long at a time.
+pub const CLEAN_PAUSE_MAX: Duration = Duration::from_millis(10);
+
+const _: () = assert!(CLEAN_WINDOW_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
+const _: () = assert!(CLEAN_SLICE_BYTES <= CLEAN_WINDOW_BYTES);

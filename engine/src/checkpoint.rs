@@ -14,7 +14,9 @@ use crate::id::{PartitionId, TopicPartition};
 use crate::log::{EpochHistory, EpochStart, LogPosition, ProducedBatch, ProducerEntry, Producers};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"THWCHKPT");
-const VERSION: u16 = 1;
+/// 2 added `cleaned`; 1 is still read.
+const VERSION: u16 = 2;
+const VERSION_MIN: u16 = 1;
 /// Magic and checksum.
 const PREFIX_BYTES: usize = 12;
 
@@ -50,6 +52,8 @@ pub struct PartitionCheckpoint {
     pub log_start: i64,
     /// Everything before it is in synced segments.
     pub synced: LogPosition,
+    /// Everything below it was compacted.
+    pub cleaned: i64,
     /// Producers' and epochs' state; may be ahead of `synced`, replaying onto it is idempotent.
     pub epochs: EpochHistory,
     pub producers: Vec<ProducerEntry>,
@@ -65,24 +69,56 @@ pub struct CheckpointFault {
 
 /// Encodes a checkpoint.
 pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + checkpoint.partitions.len() * 128);
-    out.extend_from_slice(&MAGIC.to_le_bytes());
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(checkpoint.journal.as_bytes());
-    out.extend_from_slice(&checkpoint.generation.to_le_bytes());
-    out.extend_from_slice(&checkpoint.shards.to_le_bytes());
-    out.extend_from_slice(&checkpoint.leader_epoch.to_le_bytes());
-    out.push(u8::from(checkpoint.clean));
-    out.extend_from_slice(&checkpoint.needed[0].to_le_bytes());
-    out.extend_from_slice(&checkpoint.needed[1].to_le_bytes());
-    put_count(&mut out, checkpoint.partitions.len());
-    for partition in &checkpoint.partitions {
-        encode_partition(&mut out, partition);
+    let mut encoder = Encoder::new(checkpoint);
+    checkpoint.partitions.iter().for_each(|partition| encoder.push(partition));
+    encoder.finish(checkpoint.needed)
+}
+
+/// Encodes a checkpoint partition by partition, for a shard that has many.
+pub struct Encoder {
+    out: Vec<u8>,
+    count: u32,
+    /// Checksum of what is settled: all after `needed` and the count.
+    crc: u32,
+    crc_to: usize,
+}
+
+/// Where the fields lie that are known last.
+const NEEDED_AT: usize = PREFIX_BYTES + 2 + 16 + 8 + 2 + 4 + 1;
+const PARTITIONS_AT: usize = NEEDED_AT + 8 + 8 + 4;
+
+impl Encoder {
+    /// All of `checkpoint` but its partitions, and what is needed.
+    pub fn new(checkpoint: &Checkpoint) -> Encoder {
+        let mut out = Vec::with_capacity(64 + checkpoint.partitions.len() * 128);
+        out.extend_from_slice(&MAGIC.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        out.extend_from_slice(checkpoint.journal.as_bytes());
+        out.extend_from_slice(&checkpoint.generation.to_le_bytes());
+        out.extend_from_slice(&checkpoint.shards.to_le_bytes());
+        out.extend_from_slice(&checkpoint.leader_epoch.to_le_bytes());
+        out.push(u8::from(checkpoint.clean));
+        out.resize(PARTITIONS_AT, 0);
+        Encoder { out, count: 0, crc: 0, crc_to: PARTITIONS_AT }
     }
-    let crc = crc32c::crc32c(&out[PREFIX_BYTES..]);
-    out[8..PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
-    out
+
+    pub fn push(&mut self, partition: &PartitionCheckpoint) {
+        encode_partition(&mut self.out, partition);
+        self.count += 1;
+        self.crc = crc32c::crc32c_append(self.crc, &self.out[self.crc_to..]);
+        self.crc_to = self.out.len();
+    }
+
+    pub fn finish(mut self, needed: [u64; 2]) -> Vec<u8> {
+        self.out[NEEDED_AT..NEEDED_AT + 8].copy_from_slice(&needed[0].to_le_bytes());
+        self.out[NEEDED_AT + 8..NEEDED_AT + 16].copy_from_slice(&needed[1].to_le_bytes());
+        self.out[PARTITIONS_AT - 4..PARTITIONS_AT].copy_from_slice(&self.count.to_le_bytes());
+        let head = crc32c::crc32c(&self.out[PREFIX_BYTES..PARTITIONS_AT]);
+        let crc = crc32c::crc32c_combine(head, self.crc, self.out.len() - PARTITIONS_AT);
+        self.out[8..PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
+        self.out
+    }
 }
 
 fn encode_partition(out: &mut Vec<u8>, partition: &PartitionCheckpoint) {
@@ -94,6 +130,7 @@ fn encode_partition(out: &mut Vec<u8>, partition: &PartitionCheckpoint) {
     out.extend_from_slice(&partition.synced.segment.to_le_bytes());
     out.extend_from_slice(&partition.synced.position.to_le_bytes());
     out.extend_from_slice(&partition.synced.offset.to_le_bytes());
+    out.extend_from_slice(&partition.cleaned.to_le_bytes());
     put_count(out, partition.epochs.starts().len());
     for start in partition.epochs.starts() {
         out.extend_from_slice(&start.epoch.to_le_bytes());
@@ -138,8 +175,8 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, CheckpointFault> {
         return Err(reader.fault(format!("checksum {crc:#010x}, expected {stored:#010x}")));
     }
     let version = reader.u16()?;
-    if version != VERSION {
-        return Err(reader.fault(format!("version {version}, this server reads {VERSION}")));
+    if !(VERSION_MIN..=VERSION).contains(&version) {
+        return Err(reader.fault(format!("version {version}, this server reads {VERSION_MIN} to {VERSION}")));
     }
     let mut checkpoint = Checkpoint {
         journal: Uuid::from_bytes(reader.array()?),
@@ -151,7 +188,7 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, CheckpointFault> {
         partitions: Vec::new(),
     };
     for _ in 0..reader.u32()? {
-        checkpoint.partitions.push(decode_partition(&mut reader)?);
+        checkpoint.partitions.push(decode_partition(&mut reader, version)?);
     }
     if reader.at != bytes.len() {
         return Err(reader.fault("bytes after the end"));
@@ -159,7 +196,7 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, CheckpointFault> {
     Ok(checkpoint)
 }
 
-fn decode_partition(reader: &mut Reader<'_>) -> Result<PartitionCheckpoint, CheckpointFault> {
+fn decode_partition(reader: &mut Reader<'_>, version: u16) -> Result<PartitionCheckpoint, CheckpointFault> {
     let id = PartitionId { topic: Uuid::from_bytes(reader.array()?), index: reader.i32()? };
     let name_bytes = reader.u32()? as usize;
     let Ok(topic) = std::str::from_utf8(reader.take(name_bytes)?) else {
@@ -168,6 +205,7 @@ fn decode_partition(reader: &mut Reader<'_>) -> Result<PartitionCheckpoint, Chec
     let name = TopicPartition { topic: topic.to_string(), partition: id.index };
     let log_start = reader.i64()?;
     let synced = LogPosition { segment: reader.i64()?, position: reader.u64()?, offset: reader.i64()? };
+    let cleaned = if version >= 2 { reader.i64()? } else { 0 };
     let mut starts = Vec::new();
     for _ in 0..reader.u32()? {
         starts.push(EpochStart { epoch: reader.i32()?, start_offset: reader.i64()? });
@@ -181,6 +219,7 @@ fn decode_partition(reader: &mut Reader<'_>) -> Result<PartitionCheckpoint, Chec
         name,
         log_start,
         synced,
+        cleaned,
         epochs: EpochHistory::from_starts(starts),
         producers,
     })
@@ -280,6 +319,7 @@ mod tests {
                 name: TopicPartition { topic: "orders".into(), partition: 4 },
                 log_start: 10,
                 synced: LogPosition { segment: 10, position: 500, offset: 15 },
+                cleaned: 12,
                 epochs: EpochHistory::from_starts([EpochStart { epoch: 1, start_offset: 10 }]),
                 producers: vec![ProducerEntry {
                     producer_id: 8,
@@ -294,6 +334,19 @@ mod tests {
     #[test]
     fn it_comes_back() {
         assert_eq!(decode(&encode(&checkpoint())).unwrap(), checkpoint());
+    }
+
+    #[test]
+    fn what_the_version_before_wrote_is_read() {
+        let mut old = encode(&checkpoint());
+        let cleaned = old.windows(8).position(|bytes| bytes == 12_i64.to_le_bytes()).unwrap();
+        old.drain(cleaned..cleaned + 8);
+        old[PREFIX_BYTES..PREFIX_BYTES + 2].copy_from_slice(&1_u16.to_le_bytes());
+        let crc = crc32c::crc32c(&old[PREFIX_BYTES..]);
+        old[8..PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
+        let mut expected = checkpoint();
+        expected.partitions[0].cleaned = 0;
+        assert_eq!(decode(&old).unwrap(), expected);
     }
 
     #[test]

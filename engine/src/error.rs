@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::id::TopicPartition;
+
 /// A failed system call, with what was being done to which file. Cloneable: one failure ends many requests.
 #[derive(Debug, Clone, Error)]
 #[error("{action} {}: {source}", path.display())]
@@ -54,6 +56,11 @@ pub enum Rejection {
     InvalidProducerEpoch { producer_id: i64, current: i16, got: i16 },
     #[error("producer {producer_id} has no state here and starts at sequence {sequence} instead of 0")]
     UnknownProducer { producer_id: i64, sequence: i32 },
+    /// Records without a key, by their place in the batch (the first so many of them).
+    #[error("Compacted topic cannot accept message without key in topic partition {partition}.")]
+    WithoutKey { partition: TopicPartition, records: Vec<i32> },
+    #[error("the records cannot be read: {what}")]
+    Unreadable { what: String },
     #[error("the batch ends past the last possible offset")]
     OffsetsExhausted,
 }

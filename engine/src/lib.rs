@@ -4,6 +4,7 @@
 
 pub mod bounds;
 pub mod checkpoint;
+pub mod clean;
 pub mod error;
 pub mod format;
 pub mod id;

@@ -3,7 +3,7 @@
 //! Owned by one shard; other shards reach it by message.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bounds::{CHECKPOINT_EVERY_MS, CHECKPOINT_SYNCS_MAX};
+use crate::bounds::{CHECKPOINT_EVERY_MS, CHECKPOINT_SYNCS_MAX, SNAPSHOT_LOGS_PER_TURN};
 use crate::checkpoint::{self, Checkpoint, PartitionCheckpoint};
-use crate::error::{IoFailure, StorageError};
+use crate::clean::{self, CleanError, CleanerOptions, Range};
+use crate::error::{AppendError, IoFailure, StorageError};
 use crate::format::partition_metadata;
 use crate::id::{PartitionId, ShardId, TopicPartition};
 use crate::io::release_recycled;
 use crate::journal::{JournalFileId, Lane};
 use crate::log::{ColdCache, Goal, Log, LogOptions, LogPosition, LogSeed, TailCache};
 use crate::reactor::Io;
+use crate::reactor::sync::Semaphore;
 use crate::runtime::CleanPartition;
 use crate::volume::{Volume, VolumeSeed, replace_file};
 
@@ -36,6 +38,7 @@ pub struct StorageSeed {
     pub cache_bytes: usize,
     pub options: Arc<LogOptions>,
     pub retention_check_interval: Duration,
+    pub cleaner: CleanerOptions,
 }
 
 /// See the module.
@@ -48,6 +51,8 @@ pub struct Storage {
     cold: Rc<ColdCache>,
     logs: RefCell<HashMap<PartitionId, Rc<Log>>>,
     tails: Rc<TailCache>,
+    /// One log is cleaned at a time.
+    cleaning: Semaphore,
     closing: Cell<bool>,
     /// `shutdown` went through.
     clean: Cell<bool>,
@@ -70,13 +75,14 @@ impl Storage {
             cold,
             logs: RefCell::default(),
             tails: TailCache::new(seed.cache_bytes / 2),
+            cleaning: Semaphore::new(1),
             closing: Cell::new(false),
             clean: Cell::new(false),
         });
         for log in seed.logs {
             storage.adopt(log, &seed.options);
         }
-        storage.start_tasks(seed.retention_check_interval);
+        storage.start_tasks(seed.retention_check_interval, seed.cleaner);
         Ok(storage)
     }
 
@@ -132,6 +138,7 @@ impl Storage {
         if self.log(id).is_none() {
             self.adopt(seed, &options);
         }
+        volume.open_lane(options.lane()).await;
         self.log(id).ok_or(StorageError::NoDirectory)
     }
 
@@ -174,7 +181,19 @@ impl Storage {
         Ok(log.remove().await?)
     }
 
-    fn start_tasks(self: &Rc<Self>, retention_check: Duration) {
+    /// Gives a partition other options while it runs. When it returns they are in force: every acknowledgement still to
+    /// come promises what `durability` says. A partition that is not here has none.
+    ///
+    /// # Errors
+    /// When what was appended before cannot be made as durable as asked for; the options are set all the same, and
+    /// appends are refused with the same error until it can.
+    pub async fn set_options(&self, id: PartitionId, options: Arc<LogOptions>) -> Result<(), AppendError> {
+        let Some(log) = self.log(id) else { return Ok(()) };
+        log.set_options(options);
+        log.settle_options().await
+    }
+
+    fn start_tasks(self: &Rc<Self>, retention_check: Duration, cleaner: CleanerOptions) {
         for volume in &self.volumes {
             for _ in 0..crate::bounds::SEGMENT_WRITES_MAX {
                 self.io.spawn("segment writer", write_backlog(Rc::clone(volume))).detach();
@@ -183,6 +202,9 @@ impl Storage {
         }
         self.io.spawn("cache trim", Rc::clone(self).trim_periodically()).detach();
         self.io.spawn("retention", Rc::clone(self).retain_periodically(retention_check)).detach();
+        if cleaner.enabled {
+            self.io.spawn("cleaner", Rc::clone(self).clean_periodically(cleaner)).detach();
+        }
     }
 
     async fn checkpoint_periodically(self: Rc<Self>, volume: Rc<Volume>) {
@@ -196,6 +218,7 @@ impl Storage {
             }
             if let Err(failure) = self.checkpoint(&volume, false).await {
                 tracing::error!("checkpoint of {}: {failure}; trying again", volume.dir().display());
+                volume.fail_checkpoint(failure);
                 self.io.sleep(Duration::from_millis(500)).await;
             }
         }
@@ -221,20 +244,23 @@ impl Storage {
         for (log, position) in &reached {
             log.note_synced(*position);
         }
-        // Not the logs of the beginning: one created since has commits that must not be given up.
-        let stored = self.snapshot(volume, &self.logs_of(volume), clean);
         let number = volume.begin_checkpoint();
+        // Not the logs of the beginning: one created since has commits that must not be given up.
+        let (bytes, needed, synced) = self.snapshot(volume, &self.logs_of(volume), clean).await;
         if let Some(failure) = volume.failure() {
             // After a failed sync nothing is known of what it covered: the journal's copy is the one to keep.
             return Err(failure);
         }
         let path = volume.dir().join(checkpoint::running_name(self.shard.0));
-        let written = replace_file(&self.io, &path, Bytes::from(checkpoint::encode(&stored))).await;
+        let written = replace_file(&self.io, &path, Bytes::from(bytes)).await;
         written.inspect_err(|_| volume.checkpoint_stale.set(true))?;
         volume.closed.set(clean);
+        for (log, position) in synced {
+            log.note_checkpointed(position);
+        }
         volume.end_checkpoint(number);
         for journal in volume.journals() {
-            let needed = stored.needed[lane_index(journal.lane())];
+            let needed = needed[lane_index(journal.lane())];
             journal.release(needed);
         }
         Ok(())
@@ -263,27 +289,44 @@ impl Storage {
         Ok(reached)
     }
 
-    fn snapshot(&self, volume: &Rc<Volume>, logs: &[Rc<Log>], clean: bool) -> Checkpoint {
+    /// The checkpoint's content, which sequences are needed by it, and up to where it has each log. In slices: a batch
+    /// that is appended meanwhile belongs to a commit after those that were complete at the beginning.
+    async fn snapshot(
+        &self,
+        volume: &Rc<Volume>,
+        logs: &[Rc<Log>],
+        clean: bool,
+    ) -> (Vec<u8>, [u64; 2], Vec<(Rc<Log>, LogPosition)>) {
         let mut needed = [0, 0];
         for journal in volume.journals() {
-            let lane = journal.lane();
-            let first = logs.iter().filter_map(|log| log.first_needed_sequence(lane)).min();
-            needed[lane_index(lane)] =
-                first.unwrap_or(journal.committed_sequence() + 1).min(journal.committed_sequence() + 1);
+            needed[lane_index(journal.lane())] = journal.committed_sequence() + 1;
         }
-        Checkpoint {
+        let head = Checkpoint {
             journal: volume.journal_id(),
             generation: volume.generation(),
             shards: self.shards,
             leader_epoch: self.leader_epoch,
             clean,
             needed,
-            partitions: logs
-                .iter()
-                .filter(|log| log.corruption().is_none())
-                .map(|log| partition_checkpoint(log))
-                .collect(),
+            partitions: Vec::new(),
+        };
+        let mut encoder = checkpoint::Encoder::new(&head);
+        let mut synced = Vec::with_capacity(logs.len());
+        for some in logs.chunks(SNAPSHOT_LOGS_PER_TURN) {
+            for log in some {
+                for lane in [Lane::Durable, Lane::Cached] {
+                    let first = log.first_needed_sequence(lane).unwrap_or(u64::MAX);
+                    needed[lane_index(lane)] = needed[lane_index(lane)].min(first);
+                }
+                if log.corruption().is_none() {
+                    let partition = partition_checkpoint(log);
+                    encoder.push(&partition);
+                    synced.push((Rc::clone(log), partition.synced));
+                }
+            }
+            self.io.yield_now().await;
         }
+        (encoder.finish(needed), needed, synced)
     }
 
     async fn trim_periodically(self: Rc<Self>) {
@@ -320,6 +363,69 @@ impl Storage {
         }
     }
 
+    /// Cleans the dirtiest log that is worth it, again and again, and rests when there is none.
+    async fn clean_periodically(self: Rc<Self>, options: CleanerOptions) {
+        // Found to be beyond cleaning; said once.
+        let mut given_up = HashSet::new();
+        while !self.closing.get() {
+            let cleaned = match self.dirtiest(&given_up).await {
+                Some((log, range)) => self.clean(&log, &range, &options, &mut given_up).await,
+                None => false,
+            };
+            if !cleaned {
+                self.io.sleep(options.backoff).await;
+            }
+        }
+    }
+
+    /// The log with the greatest share of dirty bytes among those that are due.
+    async fn dirtiest(&self, given_up: &HashSet<PartitionId>) -> Option<(Rc<Log>, Range)> {
+        let mut dirtiest: Option<(Rc<Log>, Range)> = None;
+        for log in self.logs().into_iter().filter(|log| !given_up.contains(&log.id())) {
+            match Range::of(&log).await {
+                Ok(Some(range)) if range.is_due => {
+                    if dirtiest.as_ref().is_none_or(|(_, other)| range.dirty_ratio > other.dirty_ratio) {
+                        dirtiest = Some((log, range));
+                    }
+                }
+                Ok(_) => (),
+                Err(error) => tracing::warn!("{}: what to compact is not known: {error}", log.name()),
+            }
+        }
+        dirtiest
+    }
+
+    async fn clean(
+        &self,
+        log: &Rc<Log>,
+        range: &Range,
+        options: &CleanerOptions,
+        given_up: &mut HashSet<PartitionId>,
+    ) -> bool {
+        let _one = self.cleaning.acquire(1).await;
+        let map_bytes_max = options.dedupe_buffer_bytes / u64::from(self.shards.max(1));
+        match clean::clean(log, range, options, map_bytes_max, &|| self.closing.get()).await {
+            Ok(cleaned) => {
+                tracing::info!(
+                    "{}: compacted up to offset {}: {} bytes where there were {}",
+                    log.name(),
+                    log.with_state(|state| state.cleaned()),
+                    cleaned.bytes_after,
+                    cleaned.bytes_before
+                );
+                return true;
+            }
+            Err(CleanError::Interrupted) => (),
+            Err(error) => {
+                tracing::error!("{}: it is not compacted: {error}", log.name());
+                if matches!(error, CleanError::Uncleanable(_) | CleanError::TooLarge { .. }) {
+                    given_up.insert(log.id());
+                }
+            }
+        }
+        false
+    }
+
     /// Stops cleanly: no more appends, everything into segments of their true size, Kafka's index and snapshot files,
     /// and a checkpoint that says so. After it nothing is left to recover.
     ///
@@ -331,6 +437,7 @@ impl Storage {
         for log in &logs {
             log.close_to_appends();
         }
+        let _cleaned = self.cleaning.acquire(1).await;
         let mut failed = None;
         for volume in &self.volumes {
             // The other directories end in good order all the same.
@@ -367,6 +474,7 @@ impl Storage {
             name: log.name().clone(),
             log_start: log.log_start(),
             end: log.end(),
+            cleaned: log.options().compact.then(|| log.with_state(|state| state.cleaned())),
         };
         self.clean.get().then(|| self.logs().into_iter().map(partition).collect())
     }
@@ -418,6 +526,7 @@ pub(crate) fn partition_checkpoint(log: &Log) -> PartitionCheckpoint {
         name: log.name().clone(),
         log_start: state.log_start(),
         synced: state.synced(),
+        cleaned: state.cleaned(),
         epochs: state.epochs().clone(),
         producers: state.producers().entries().into_iter().cloned().collect(),
     })

@@ -31,6 +31,13 @@ fuzz_target!(|parts: (u64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>)| {
     put("thalweg-checkpoint", &checkpoint);
     put("topic-0/partition.metadata", &partition_metadata::encode(Uuid::from_u128(5)));
     put("topic-0/00000000000000000000.log", &segment);
+    // A compaction that was under way.
+    match seed % 4 {
+        0 => put("topic-0/00000000000000000000.log.swap", &segment),
+        1 => put("topic-0/00000000000000000003.log.swap", &index),
+        2 => put("topic-0/00000000000000000000.timeindex.cleaned", &index),
+        _ => (),
+    }
     put("topic-0/00000000000000000000.index", &index);
 
     let runner = SimRunner::new(&world, 1);

@@ -55,6 +55,7 @@ fn of_rejection(rejection: &Rejection) -> ResponseError {
         Rejection::OutOfOrderSequence { .. } => ResponseError::OutOfOrderSequenceNumber,
         Rejection::InvalidProducerEpoch { .. } => ResponseError::InvalidProducerEpoch,
         Rejection::UnknownProducer { .. } => ResponseError::UnknownProducerId,
+        Rejection::WithoutKey { .. } | Rejection::Unreadable { .. } => ResponseError::InvalidRecord,
         Rejection::OffsetsExhausted => ResponseError::UnknownServerError,
     }
 }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thalweg_protocol::batch::{BatchView, stamp, stamp_log_append_time};
 
+use super::intake;
+use super::lane::effective;
 use super::producer::{ProducedBatch, ProducerClaim, Verdict};
 use super::tail::{Chunk, Mark};
 use super::{Durability, Log, LogOptions, LogState, TimestampType};
 use crate::bounds::{BATCH_BYTES_MAX, UNCOMMITTED_BYTES_MAX};
 use crate::error::{AppendError, Rejection};
 use crate::io::PAGE_BYTES;
-use crate::journal::{CommitTicket, Journal, Lane};
+use crate::journal::{CommitTicket, Journal};
 use crate::reactor::sync::OwnedPermit;
 
 /// What an acknowledged append was given.
@@ -32,13 +34,6 @@ enum Placed {
     Duplicate { appended: Appended },
 }
 
-/// The durability that the options ask for. `flush.messages` and `flush.ms` below their defaults only strengthen it:
-/// a topic that has either is `Disk`.
-fn effective(options: &LogOptions) -> Durability {
-    let flushed = options.flush_messages != u64::MAX || options.flush_ms != u64::MAX;
-    if flushed { Durability::Disk } else { options.durability }
-}
-
 impl Log {
     /// Appends exactly one RecordBatch that was checked with `validate_produced`.
     ///
@@ -48,7 +43,7 @@ impl Log {
     /// # Errors
     /// See [`AppendError`]; after any of them nothing was acknowledged, and after all but `Io` and `Fenced` nothing
     /// was appended.
-    pub async fn append(self: &Rc<Self>, batch: Bytes) -> Result<Appended, AppendError> {
+    pub async fn append(self: &Rc<Self>, mut batch: Bytes) -> Result<Appended, AppendError> {
         self.check_appendable()?;
         self.check_size(&batch)?;
         self.volume.check_writable()?;
@@ -56,6 +51,12 @@ impl Log {
             Some(turn) => turn,
             None => self.placing.acquire(1).await,
         };
+        if self.lane_stale.get() {
+            self.change_lane().await?;
+        }
+        if intake::is_needed(&self.options()) {
+            batch = self.taken_in(batch).await?;
+        }
         let admitted = self.volume.admission.acquire(batch.len().min(UNCOMMITTED_BYTES_MAX)).await;
         self.prepare_tail().await?;
         let placed = self.place(&batch, admitted)?;
@@ -73,14 +74,14 @@ impl Log {
         }
     }
 
-    fn check_size(&self, batch: &Bytes) -> Result<(), Rejection> {
+    pub(super) fn check_size(&self, batch: &Bytes) -> Result<(), Rejection> {
         let max = usize::try_from(self.state.borrow().options.message_bytes_max).unwrap_or(usize::MAX);
         let max = max.min(BATCH_BYTES_MAX);
         if batch.len() > max { Err(Rejection::TooLarge { bytes: batch.len(), max }) } else { Ok(()) }
     }
 
     /// A duplicate of a batch that is still on its way to the disk waits for it.
-    async fn wait_committed(&self, last_offset: i64) -> Result<(), AppendError> {
+    pub(super) async fn wait_committed(&self, last_offset: i64) -> Result<(), AppendError> {
         loop {
             let progress = self.progress.notified();
             if self.state.borrow().committed > last_offset {
@@ -149,17 +150,6 @@ impl Log {
             self.tails.reclaim();
         }
         Ok(Placed::New { ticket, appended })
-    }
-
-    /// Lanes commit independently: a log changes over only when the other one holds nothing of it that is needed.
-    fn choose_journal(&self, state: &mut LogState) -> Rc<Journal> {
-        let wanted = if effective(&state.options) == Durability::Disk { Lane::Durable } else { Lane::Cached };
-        if state.lane != wanted && state.first_needed_sequence().is_none() {
-            state.lane = wanted;
-        }
-        let journal = self.volume.journal(state.lane);
-        state.lane = journal.lane();
-        journal
     }
 
     /// Hands the stored batch to the journal. None when the topic is acknowledged from memory.
@@ -296,13 +286,5 @@ mod tests {
     fn the_last_sequence_wraps_to_zero() {
         assert_eq!(last_sequence(5, 2), 7);
         assert_eq!(last_sequence(i32::MAX - 1, 2), 0);
-    }
-
-    #[test]
-    fn flush_settings_only_strengthen() {
-        let os = LogOptions { durability: Durability::Os, ..LogOptions::default() };
-        assert_eq!(effective(&os), Durability::Os);
-        assert_eq!(effective(&LogOptions { flush_ms: 1000, ..os.clone() }), Durability::Disk);
-        assert_eq!(effective(&LogOptions { flush_messages: 1, ..os }), Durability::Disk);
     }
 }

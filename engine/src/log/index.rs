@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::Log;
 use super::read::{ColdSegment, OFFSETS_GO_BACK};
-use super::segment::{FileKind, Index};
+use super::segment::{FileKind, Index, Phase, Segment};
 use crate::error::{IoFailure, ReadError};
 use crate::format::index::OffsetIndexView;
 use crate::format::segment_index::{BatchSpan, IndexBytes, IndexLimits, SegmentIndexer};
@@ -38,7 +38,10 @@ impl Log {
         self: &Rc<Self>,
         segment: &ColdSegment,
     ) -> Result<Rc<IndexBytes>, ReadError> {
-        let key = (self.cache_key, segment.base_offset);
+        if segment.valid == 0 {
+            return Ok(Rc::default());
+        }
+        let key = (segment.content, segment.base_offset);
         if let Some(bytes) = self.cold.index(key) {
             return Ok(bytes);
         }
@@ -46,7 +49,7 @@ impl Log {
             Some(bytes) => bytes,
             None => {
                 tracing::info!("{}: rebuilding the index of segment {}", self.name, segment.base_offset);
-                self.build_and_store(segment.base_offset).await?
+                self.build_and_store(segment).await?
             }
         };
         let bytes = Rc::new(bytes);
@@ -73,13 +76,13 @@ impl Log {
             self.name,
             segment.base_offset
         );
-        self.cold.forget_index((self.cache_key, segment.base_offset));
+        self.cold.forget_index((segment.content, segment.base_offset));
         let is_stored = self
             .state
             .borrow_mut()
             .segment_mut(segment.base_offset)
             .is_some_and(|segment| matches!(segment.index, Index::Files));
-        if is_stored && let Err(error) = self.build_and_store(segment.base_offset).await {
+        if is_stored && let Err(error) = self.build_and_store(segment).await {
             tracing::warn!(
                 "{}: the index of segment {} stays wrong: {error}",
                 self.name,
@@ -88,10 +91,13 @@ impl Log {
         }
     }
 
-    async fn build_and_store(self: &Rc<Self>, base_offset: i64) -> Result<IndexBytes, ReadError> {
-        let Some(segment) = self.cold_segment(base_offset) else { return Err(ReadError::Removed) };
-        let (bytes, _) = self.build_index(&segment, segment.valid).await?;
-        self.store_index(base_offset, &bytes).await?;
+    async fn build_and_store(self: &Rc<Self>, segment: &ColdSegment) -> Result<IndexBytes, ReadError> {
+        let (bytes, _) = self.build_index(segment, segment.valid).await?;
+        let _one = self.indexing.acquire(1).await;
+        // Of a segment that was replaced meanwhile this would be the wrong index.
+        if self.content.get() == segment.content {
+            self.replace_index(segment.base_offset, &bytes).await?;
+        }
         Ok(bytes)
     }
 
@@ -139,6 +145,26 @@ impl Log {
             Err(ReadError::Io(failure)) => Err(failure),
             // What cannot be walked cannot be indexed; a read of the place reports it.
             Err(_) => Ok(IndexBytes::default()),
+        }
+    }
+
+    /// Of a segment that was opened anew in its middle and rolled since, all of it is looked through for its index: that
+    /// takes long, so it is done before anything is held up by it.
+    pub(super) async fn complete_closing_indexes(self: &Rc<Self>) {
+        let incomplete = {
+            let state = self.state.borrow();
+            let closing = state.segments.iter().filter(|segment| segment.phase == Phase::Closing);
+            let incomplete = |segment: &&Segment| matches!(segment.index, Index::Memory { complete_from, .. } if complete_from > 0);
+            closing.filter(incomplete).map(|segment| segment.base_offset).collect::<Vec<_>>()
+        };
+        for base_offset in incomplete {
+            let segment = self.cold_segment(base_offset).filter(|segment| segment.base_offset == base_offset);
+            if let Some(segment) = segment
+                && let Err(error) = self.complete_active_index(&segment).await
+            {
+                // It is tried again when the segment is closed, and reported there.
+                tracing::debug!("{}: the index of segment {base_offset}: {error}", self.name);
+            }
         }
     }
 

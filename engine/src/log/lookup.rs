@@ -32,6 +32,13 @@ impl Log {
         self: &Rc<Self>,
         timestamp_ms: i64,
     ) -> Result<Option<TimestampedOffset>, ReadError> {
+        self.consistent(async || self.find_timestamp(timestamp_ms).await).await
+    }
+
+    async fn find_timestamp(
+        self: &Rc<Self>,
+        timestamp_ms: i64,
+    ) -> Result<Option<TimestampedOffset>, ReadError> {
         let mut offset = self.log_start();
         for base_offset in self.segment_bases() {
             let Some(max) = self.segment_max_timestamp(base_offset).await? else { continue };
@@ -48,6 +55,10 @@ impl Log {
     /// # Errors
     /// See [`ReadError`].
     pub async fn max_timestamp(self: &Rc<Self>) -> Result<Option<TimestampedOffset>, ReadError> {
+        self.consistent(async || self.find_max_timestamp().await).await
+    }
+
+    async fn find_max_timestamp(self: &Rc<Self>) -> Result<Option<TimestampedOffset>, ReadError> {
         let mut greatest: Option<TimestampOffset> = None;
         for base_offset in self.segment_bases() {
             if let Some(max) = self.segment_max_timestamp(base_offset).await?
@@ -184,7 +195,12 @@ impl Log {
     }
 
     fn unreadable(&self, offset: i64, what: &str) -> ReadError {
-        let segment = ColdSegment { base_offset: 0, path: self.directory.clone(), valid: 0 };
+        let segment = ColdSegment {
+            base_offset: 0,
+            path: self.directory.clone(),
+            valid: 0,
+            content: self.content.get(),
+        };
         self.damage(&segment, 0, offset, what)
     }
 }

@@ -51,6 +51,7 @@ impl Log {
     /// # Errors
     /// The first failed step. A full disk is also noted on the volume; the data stays in memory and in the journal.
     pub(crate) async fn materialise(self: &Rc<Self>, goal: Goal) -> Result<(), IoFailure> {
+        self.complete_closing_indexes().await;
         let _one = self.materialising.acquire(1).await;
         self.queued.set(false);
         if self.is_removed() {
@@ -119,17 +120,18 @@ impl Log {
     /// Allocates ahead of need, in steps that grow with the segment: an allocation punts to a kernel worker, and a
     /// write past the end of the file would take the inode's lock.
     async fn allocate(&self, file: &File, path: &Path, base_offset: i64, end: u64) -> Result<(), IoFailure> {
-        let (allocated, segment_bytes) = {
+        let (allocated, segment_bytes, preallocate) = {
             let mut state = self.state.borrow_mut();
             let preallocate = state.options.preallocate;
             let most = u64::from(state.options.segment_bytes).next_multiple_of(PAGE_BYTES as u64);
             let Some(segment) = state.segment_mut(base_offset) else { return Ok(()) };
-            (segment.allocated, if preallocate { most } else { most.min(end * 2) })
+            (segment.allocated, if preallocate { most } else { most.min(end * 2) }, preallocate)
         };
         if end <= allocated {
             return Ok(());
         }
-        let step = allocated.clamp(ALLOCATE_BYTES_MIN, ALLOCATE_BYTES_MAX);
+        let step =
+            if preallocate { segment_bytes } else { allocated.clamp(ALLOCATE_BYTES_MIN, ALLOCATE_BYTES_MAX) };
         let target = (allocated + step).min(segment_bytes).max(end).next_multiple_of(PAGE_BYTES as u64);
         let from = allocated / PAGE_BYTES as u64 * PAGE_BYTES as u64;
         let outcome = file.allocate(from, target - from, true).await;
@@ -219,6 +221,11 @@ impl Log {
 
     pub(super) async fn store_index(&self, base_offset: i64, bytes: &IndexBytes) -> Result<(), IoFailure> {
         let _one = self.indexing.acquire(1).await;
+        self.replace_index(base_offset, bytes).await
+    }
+
+    /// The caller has the turn to write index files.
+    pub(super) async fn replace_index(&self, base_offset: i64, bytes: &IndexBytes) -> Result<(), IoFailure> {
         let io = self.volume.io();
         let offsets = Bytes::copy_from_slice(&bytes.offset_index);
         let times = Bytes::copy_from_slice(&bytes.time_index);
@@ -273,6 +280,12 @@ impl Log {
             state.synced = position;
             state.retired.retain(|retired| retired.end_offset > position.offset);
         }
+    }
+
+    /// A durable checkpoint says that everything up to `position` is in synced segments.
+    pub(crate) fn note_checkpointed(&self, position: LogPosition) {
+        let mut state = self.state.borrow_mut();
+        state.checkpointed = state.checkpointed.max(position);
     }
 
     /// The end of a clean stop: everything written, the active segment at its true size, with the index, snapshot and

@@ -8,15 +8,20 @@
 
 mod append;
 mod cold;
+mod compact;
 pub mod epoch;
 mod header;
 mod index;
+mod intake;
+mod lane;
 mod lookup;
 mod materialise;
 pub mod options;
+mod pack;
 pub mod producer;
 mod read;
 mod remove;
+mod replace;
 mod replay;
 mod retention;
 mod segment;
@@ -33,14 +38,17 @@ use std::sync::Arc;
 pub use append::Appended;
 pub(crate) use append::produced;
 pub use cold::ColdCache;
+pub(crate) use compact::SegmentInfo;
 pub use epoch::{EpochEnd, EpochHistory, EpochStart};
 pub(crate) use header::BatchHeader;
 pub use lookup::TimestampedOffset;
 pub(crate) use materialise::Goal;
 pub use options::{Durability, LogOptions, TimestampType};
+pub(crate) use pack::pack;
 pub use producer::{ProducedBatch, ProducerEntry, Producers};
 pub use read::{LogSlice, ReadRequest};
 pub(crate) use remove::purge;
+pub(crate) use replace::{CleanedSegment, Replacement};
 pub(crate) use replay::Replayed;
 pub use segment::{FileKind, Index, Phase, Segment};
 pub use tail_cache::TailCache;
@@ -89,6 +97,8 @@ pub struct LogSeed {
     pub producers: Producers,
     /// Whether the last segment's index files are whole (after a clean stop).
     pub indexed: bool,
+    /// Everything below it was compacted.
+    pub cleaned: i64,
     /// Why the partition must not be served.
     pub corruption: Option<Corruption>,
 }
@@ -127,6 +137,8 @@ pub(crate) struct LogState {
     written: LogPosition,
     /// Up to here everything survives power loss without the journal.
     synced: LogPosition,
+    /// Up to here a durable checkpoint says so.
+    checkpointed: LogPosition,
     /// Chunks that left memory before what they hold was synced: the end of each, and the first commit it needs.
     retired: VecDeque<Retired>,
     /// Segments written to since they were last synced.
@@ -136,6 +148,8 @@ pub(crate) struct LogState {
     producers: Producers,
     epochs: EpochHistory,
     lane: Lane,
+    /// Everything below it was compacted.
+    cleaned: i64,
 }
 
 /// See the module.
@@ -156,12 +170,20 @@ pub struct Log {
     queued: Cell<bool>,
     /// One append at a time is between its turn and its offsets, so that a later one cannot overtake it.
     placing: Semaphore,
+    /// The options ask for a more durable lane than the one in use; the next append changes over first.
+    lane_stale: Cell<bool>,
     /// One writer of index files at a time: a roll, or a reader that found them wrong.
     indexing: Semaphore,
     /// The active segment's index files are whole up to where it was opened.
     indexed: Cell<bool>,
-    /// Names this log in the cold cache, whatever its directory is called.
-    pub(crate) cache_key: u64,
+    /// Names what is in this log's files in the cold cache, whatever its directory is called. Another one once segments
+    /// were replaced: what was read before then is of no use.
+    content: Cell<u64>,
+    /// Segment files are being replaced: they are not read meanwhile.
+    replacing: Cell<bool>,
+    replaced: Notify,
+    /// That failed half-way, and why.
+    half_replaced: RefCell<Option<Corruption>>,
 }
 
 impl Log {
@@ -178,13 +200,16 @@ impl Log {
         leader_epoch: i32,
     ) -> Rc<Log> {
         let (Some(id), Some(name)) = (seed.id, seed.name) else { panic!("a log without identity") };
-        let segments = open_segments(&seed.segments, seed.active_base, &options);
+        let mut segments = open_segments(&seed.segments, seed.active_base, &options);
+        if let Some(active) = segments.last_mut() {
+            active.jitter = volume.io().random();
+        }
         let at_end = LogPosition {
             segment: segments.last().map_or(seed.log_start, |last| last.base_offset),
             position: segments.last().map_or(0, |last| last.bytes),
             offset: seed.end_offset,
         };
-        let cache_key = cold.new_key();
+        let content = cold.new_key();
         let state = LogState {
             options,
             status: seed.corruption.map_or(Status::Open, Status::Corrupt),
@@ -197,12 +222,14 @@ impl Log {
             carry: None,
             written: at_end,
             synced: at_end,
+            checkpointed: at_end,
             retired: VecDeque::new(),
             unsynced: BTreeSet::new(),
             names_changed: false,
             producers: seed.producers,
             epochs: seed.epochs,
             lane: Lane::Durable,
+            cleaned: seed.cleaned,
         };
         Rc::new(Log {
             id,
@@ -217,9 +244,13 @@ impl Log {
             materialising: Semaphore::new(1),
             queued: Cell::new(false),
             placing: Semaphore::new(1),
+            lane_stale: Cell::new(false),
             indexing: Semaphore::new(1),
             indexed: Cell::new(seed.indexed),
-            cache_key,
+            content: Cell::new(content),
+            replacing: Cell::new(false),
+            replaced: Notify::new(),
+            half_replaced: RefCell::new(None),
         })
     }
 
@@ -238,11 +269,6 @@ impl Log {
 
     pub fn volume(&self) -> &Rc<Volume> {
         &self.volume
-    }
-
-    /// Replaces the options; what is already written stays as it is.
-    pub fn set_options(&self, options: Arc<LogOptions>) {
-        self.state.borrow_mut().options = options;
     }
 
     pub fn options(&self) -> Arc<LogOptions> {
@@ -314,7 +340,7 @@ impl Log {
     }
 
     /// Its directory is, or is about to be, somebody else's: nothing is done by path any more.
-    pub(super) fn is_removed(&self) -> bool {
+    pub(crate) fn is_removed(&self) -> bool {
         matches!(self.state.borrow().status, Status::Removed)
     }
 
@@ -370,6 +396,7 @@ impl Log {
             epochs: state.epochs.clone(),
             producers: state.producers.clone(),
             indexed: self.indexed.get(),
+            cleaned: state.cleaned,
             corruption: None,
         }
     }
@@ -426,6 +453,11 @@ impl LogState {
         self.log_start
     }
 
+    /// Everything below it was compacted.
+    pub(crate) fn cleaned(&self) -> i64 {
+        self.cleaned
+    }
+
     /// Everything before it survives without the journal.
     pub(crate) fn synced(&self) -> LogPosition {
         self.synced
@@ -455,8 +487,7 @@ impl LogState {
     fn roll(&mut self, random: u64) {
         self.tail.seal();
         self.active_mut().phase = Phase::Closing;
-        let jitter_ms = random.checked_rem(self.options.segment_jitter_ms).unwrap_or(0);
-        let segment = Segment::new(self.end, &self.options, jitter_ms);
+        let segment = Segment::new(self.end, &self.options, random);
         self.segments.push(segment);
     }
 

@@ -1,5 +1,7 @@
 //! What a topic's configuration means to its logs. Values are validated where they are parsed, in the server.
 
+use thalweg_protocol::batch::Codec;
+
 /// What an acknowledgement promises.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
 pub enum Durability {
@@ -53,6 +55,18 @@ pub struct LogOptions {
     pub preallocate: bool,
     /// Producer state unused for this long is dropped (`producer.id.expiration.ms`).
     pub producer_id_expiration_ms: u64,
+    /// The last record of every key is kept and older ones are cleaned away (`cleanup.policy` with `compact`).
+    pub compact: bool,
+    /// How long a tombstone stays after it was first cleaned (`delete.retention.ms`).
+    pub delete_retention_ms: u64,
+    /// Records stay at least this long before they are cleaned (`min.compaction.lag.ms`).
+    pub min_compaction_lag_ms: u64,
+    /// Records are cleaned at the latest after this long (`max.compaction.lag.ms`).
+    pub max_compaction_lag_ms: u64,
+    /// Share of a log's bytes that must be uncleaned before it is cleaned (`min.cleanable.dirty.ratio`), 0 to 1.
+    pub min_cleanable_dirty_ratio: f64,
+    /// What batches are stored with (`compression.type`); None keeps what the producer chose.
+    pub compression: Option<Codec>,
 }
 
 const WEEK_MS: u64 = 7 * 24 * 3_600 * 1_000;
@@ -76,6 +90,12 @@ impl Default for LogOptions {
             file_delete_delay_ms: 60_000,
             preallocate: false,
             producer_id_expiration_ms: 24 * 3_600 * 1_000,
+            compact: false,
+            delete_retention_ms: 24 * 3_600 * 1_000,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX as u64,
+            min_cleanable_dirty_ratio: 0.5,
+            compression: None,
         }
     }
 }

@@ -46,6 +46,8 @@ pub(super) struct ColdSegment {
     pub base_offset: i64,
     pub path: PathBuf,
     pub valid: u64,
+    /// What the files held when this was looked up: see `Log::content`.
+    pub content: u64,
 }
 
 pub(super) const OFFSETS_GO_BACK: &str = "its offsets lie below those of the batch before it";
@@ -71,7 +73,28 @@ impl Log {
         if let Some(slice) = self.read_tail(&request)? {
             return Ok(slice);
         }
-        self.read_cold(&request).await
+        self.consistent(async || self.read_cold(&request).await).await
+    }
+
+    /// Reads from segment files, anew when they were replaced by compacted ones meanwhile.
+    pub(super) async fn consistent<T>(
+        &self,
+        read: impl AsyncFn() -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        loop {
+            while self.replacing.get() {
+                if let Some(corruption) = &*self.half_replaced.borrow() {
+                    return Err(corruption.clone().into());
+                }
+                self.replaced.notified().await;
+            }
+            self.check_readable()?;
+            let content = self.content.get();
+            let outcome = read().await;
+            if content == self.content.get() {
+                return outcome;
+            }
+        }
     }
 
     fn read_tail(&self, request: &ReadRequest) -> Result<Option<LogSlice>, ReadError> {
@@ -353,7 +376,7 @@ impl Log {
         ColdSource {
             volume: &self.volume,
             path: &segment.path,
-            log: self.cache_key,
+            log: segment.content,
             segment: segment.base_offset,
             valid: segment.valid,
         }
@@ -374,7 +397,10 @@ impl Log {
 
     pub(super) fn damage(&self, segment: &ColdSegment, position: u64, offset: i64, what: &str) -> ReadError {
         let corruption = Corruption { path: segment.path.clone(), position, offset, what: what.to_string() };
-        tracing::error!("{}: {corruption}", self.name);
+        // Of a file that was replaced meanwhile: it is read again.
+        if segment.content == self.content.get() {
+            tracing::error!("{}: {corruption}", self.name);
+        }
         ReadError::Corrupt(corruption)
     }
 }
@@ -400,6 +426,6 @@ impl LogState {
             std::cmp::Ordering::Equal => self.written.position,
             std::cmp::Ordering::Less => 0,
         };
-        ColdSegment { base_offset, path, valid }
+        ColdSegment { base_offset, path, valid, content: log.content.get() }
     }
 }

@@ -27,7 +27,7 @@ impl Log {
         };
         self.volume.room.written(unwritten);
         self.volume.files.forget(&self.directory);
-        self.cold.forget(self.cache_key, None);
+        self.cold.forget(self.content.get(), None);
         let away = removed_directory(&self.directory, self.id.topic);
         let io = self.volume.io().clone();
         io.rename(&self.directory, &away)

@@ -13,10 +13,16 @@ use crate::error::ReadError;
 use crate::reactor::Io;
 
 impl Log {
-    /// Applies `retention.ms` and `retention.bytes`; returns how many segments went.
+    /// Applies `retention.ms` and `retention.bytes`, and forgets producers that were not heard of for
+    /// `producer.id.expiration.ms`; returns how many segments went.
     pub(crate) async fn apply_retention(self: &Rc<Self>) -> usize {
         self.roll_if_expired();
         let now_ms = self.volume.io().wall_clock_ms();
+        {
+            let mut state = self.state.borrow_mut();
+            let expiration_ms = state.options.producer_id_expiration_ms;
+            state.producers.expire(now_ms, expiration_ms);
+        }
         let mut candidates = Vec::new();
         for base in self.closed_segments() {
             // An unreadable time index: the segment's age is not known, so it stays.
@@ -24,13 +30,15 @@ impl Log {
         }
         let gone = {
             let state = self.state.borrow();
-            state.expired(&candidates)
+            // Deleted by a client while they were not closed yet.
+            let below = state.below(state.log_start);
+            if below.is_empty() { state.expired(&candidates) } else { below }
         };
         self.drop_segments(gone)
     }
 
     async fn segment_age_ms(self: &Rc<Self>, base: i64, now_ms: i64) -> Option<i64> {
-        let max = self.segment_max_timestamp(base).await.ok()??;
+        let max = self.consistent(async || self.segment_max_timestamp(base).await).await.ok()??;
         if max.timestamp < 0 {
             return None;
         }
@@ -42,18 +50,21 @@ impl Log {
         state.segments.iter().filter(|s| s.phase == Phase::Closed).map(|s| s.base_offset).collect()
     }
 
-    /// Closes an active segment whose records are all past their retention, so that it can go too (as Kafka does).
+    /// Closes an active segment whose records are all past their retention, or of a log that may have no bytes at all,
+    /// so that it can go too (as Kafka does).
     fn roll_if_expired(self: &Rc<Self>) {
         let now_ms = self.volume.io().wall_clock_ms();
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
-        let Some(retention_ms) = state.options.retention_ms else { return };
+        let (retention_ms, retention_bytes) = (state.options.retention_ms, state.options.retention_bytes);
         let newest = state.active().max_timestamp.map_or(i64::MAX, |max| max.timestamp);
+        let is_old = retention_ms
+            .is_some_and(|most| now_ms.saturating_sub(newest) > i64::try_from(most).unwrap_or(i64::MAX));
         let expired = state.active().bytes > 0
-            && now_ms.saturating_sub(newest) > i64::try_from(retention_ms).unwrap_or(i64::MAX)
+            && (is_old || retention_bytes == Some(0))
             && state.end == state.committed;
         if expired {
-            state.roll(0);
+            state.roll(self.volume.io().random());
             drop(guard);
             self.enqueue();
         }
@@ -83,8 +94,12 @@ impl Log {
         Ok(self.log_start())
     }
 
-    /// Removes segments from the front of the log and their files behind it.
+    /// Removes segments from the front of the log and their files behind it. Not while compacted ones are put in place:
+    /// the next check does it then.
     fn drop_segments(self: &Rc<Self>, gone: Vec<i64>) -> usize {
+        if self.replacing.get() {
+            return 0;
+        }
         let Some(last) = gone.last().copied() else { return 0 };
         let next = {
             let mut state = self.state.borrow_mut();
@@ -101,7 +116,7 @@ impl Log {
             }
             next
         };
-        self.cold.forget(self.cache_key, Some(next));
+        self.cold.forget(self.content.get(), Some(next));
         tracing::info!("{}: deleting {} segments below offset {next}", self.name, gone.len());
         let log = Rc::clone(self);
         let delay = Duration::from_millis(self.options().file_delete_delay_ms);
@@ -123,7 +138,7 @@ impl Log {
         }
         let mut renamed = Vec::new();
         for base in gone {
-            for kind in [FileKind::Log, FileKind::Index, FileKind::TimeIndex, FileKind::Snapshot] {
+            for kind in FileKind::ALL {
                 let path = kind.path(&self.directory, base);
                 self.volume.files.forget(&path);
                 let mut deleted = path.clone().into_os_string();
@@ -141,7 +156,7 @@ impl Log {
     }
 }
 
-async fn unlink_all(io: &Io, paths: Vec<PathBuf>) {
+pub(super) async fn unlink_all(io: &Io, paths: Vec<PathBuf>) {
     for path in paths {
         match io.unlink(&path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -180,7 +195,10 @@ impl LogState {
             }
             let aged = matches!((age_ms, retention_ms), (Some(age), Some(most)) if *age > most);
             let oversize = excess > 0 && excess >= segment.bytes;
-            if !(aged || oversize) {
+            // What compaction left nothing of has no age.
+            let empty = segment.bytes == 0
+                && (self.options.retention_ms, self.options.retention_bytes) != (None, None);
+            if !(aged || oversize || empty) {
                 break;
             }
             excess = excess.saturating_sub(segment.bytes);

@@ -46,13 +46,13 @@ pub struct Segment {
     pub max_timestamp: Option<TimestampOffset>,
     /// When the first batch was appended by this process.
     pub started: Option<Monotonic>,
-    /// This segment's share of `segment.jitter.ms`.
-    pub jitter_ms: u64,
+    /// Drawn at random: decides on this segment's share of `segment.jitter.ms`.
+    pub jitter: u64,
 }
 
 impl Segment {
     /// A new, empty segment at the end of a log.
-    pub fn new(base_offset: i64, options: &LogOptions, jitter_ms: u64) -> Segment {
+    pub fn new(base_offset: i64, options: &LogOptions, jitter: u64) -> Segment {
         Segment {
             base_offset,
             bytes: 0,
@@ -67,7 +67,7 @@ impl Segment {
             first_timestamp_ms: -1,
             max_timestamp: None,
             started: None,
-            jitter_ms,
+            jitter,
         }
     }
 
@@ -83,7 +83,7 @@ impl Segment {
             first_timestamp_ms: -1,
             max_timestamp: None,
             started: None,
-            jitter_ms: 0,
+            jitter: 0,
         }
     }
 
@@ -142,7 +142,16 @@ impl Segment {
         self.bytes + total as u64 > u64::from(options.segment_bytes)
             || last_offset - self.base_offset > i64::from(i32::MAX)
             || index_full
-            || self.age_ms(timestamp_ms, now) > options.segment_ms.saturating_sub(self.jitter_ms)
+            || self.age_ms(timestamp_ms, now) > self.age_max_ms(options)
+    }
+
+    /// Records span less time than this. A compacted log closes its segments in time for `max.compaction.lag.ms`: only
+    /// closed ones are cleaned.
+    fn age_max_ms(&self, options: &LogOptions) -> u64 {
+        let lag_ms = if options.compact { options.max_compaction_lag_ms } else { u64::MAX };
+        let jitter_max_ms = options.segment_jitter_ms.min(options.segment_ms);
+        let jitter_ms = self.jitter.checked_rem(jitter_max_ms).unwrap_or(0);
+        options.segment_ms.min(lag_ms).saturating_sub(jitter_ms)
     }
 
     /// By the records' own time when they have one, by the broker's clock otherwise.
@@ -183,15 +192,20 @@ pub enum FileKind {
     Index,
     TimeIndex,
     Snapshot,
+    TransactionIndex,
 }
 
 impl FileKind {
+    pub const ALL: [FileKind; 5] =
+        [FileKind::Log, FileKind::Index, FileKind::TimeIndex, FileKind::Snapshot, FileKind::TransactionIndex];
+
     fn suffix(self) -> &'static str {
         match self {
             FileKind::Log => "log",
             FileKind::Index => "index",
             FileKind::TimeIndex => "timeindex",
             FileKind::Snapshot => "snapshot",
+            FileKind::TransactionIndex => "txnindex",
         }
     }
 

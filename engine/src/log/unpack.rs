@@ -8,7 +8,7 @@ use crate::bounds::{UNPACK_SLICE_BYTES, UNPACKED_BYTES_MAX};
 use crate::reactor::Io;
 
 /// Magic of the block framing that the Java client puts around snappy.
-const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
+pub(super) const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 /// Magic and two version fields.
 const XERIAL_HEADER_BYTES: usize = 16;
 

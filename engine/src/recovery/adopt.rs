@@ -10,7 +10,8 @@ use thalweg_protocol::batch::BatchView;
 use super::directory::Directory;
 use crate::bounds::{BATCH_BYTES_MAX, JOURNAL_SCAN_BYTES};
 use crate::error::{Corruption, IoFailure};
-use crate::format::{epoch_checkpoint, snapshot};
+use crate::format::offset_checkpoint::{CLEANER_FILE_NAME, LOG_START_FILE_NAME};
+use crate::format::{epoch_checkpoint, offset_checkpoint, snapshot};
 use crate::io::{AlignedBuf, OpenMode, PAGE_BYTES};
 use crate::log::{
     BatchHeader, EpochHistory, EpochStart, FileKind, LogPosition, LogSeed, ProducedBatch, ProducerEntry,
@@ -30,7 +31,11 @@ impl Directory {
     ) -> Result<(), IoFailure> {
         let Some(last) = on_disk.last() else { return Ok(()) };
         seed.epochs = self.stored_epochs(&seed.directory).await?;
-        seed.log_start = self.stored_log_start(seed).await?.unwrap_or(0).max(on_disk[0].base_offset);
+        let stored_start =
+            self.stored_offset(seed, LOG_START_FILE_NAME, "logs start at their first segment").await?;
+        seed.log_start = stored_start.unwrap_or(0).max(on_disk[0].base_offset);
+        let cleaned = self.stored_offset(seed, CLEANER_FILE_NAME, "compaction starts over").await?;
+        seed.cleaned = cleaned.unwrap_or(0).min(last.base_offset);
         seed.producers = self.stored_producers(&seed.directory, last.base_offset).await?;
         let start = LogPosition { segment: last.base_offset, position: 0, offset: last.base_offset };
         self.scan_on(seed, on_disk, start, true).await?;
@@ -93,16 +98,20 @@ impl Directory {
         }
     }
 
-    /// The log start that Kafka keeps per directory.
-    async fn stored_log_start(&self, seed: &LogSeed) -> Result<Option<i64>, IoFailure> {
-        use crate::format::offset_checkpoint::{LOG_START_FILE_NAME, decode};
-        let path = self.path.join(LOG_START_FILE_NAME);
+    /// What one of Kafka's checkpoints of the directory says of the log.
+    async fn stored_offset(
+        &self,
+        seed: &LogSeed,
+        file_name: &str,
+        without: &str,
+    ) -> Result<Option<i64>, IoFailure> {
+        let path = self.path.join(file_name);
         let Some(bytes) = read_file(&self.io, &path).await? else { return Ok(None) };
         let Some(name) = &seed.name else { return Ok(None) };
-        let offsets = match decode(&bytes) {
+        let offsets = match offset_checkpoint::decode(&bytes) {
             Ok(offsets) => offsets,
             Err(fault) => {
-                tracing::warn!("{}: {fault}; logs start at their first segment", path.display());
+                tracing::warn!("{}: {fault}; {without}", path.display());
                 return Ok(None);
             }
         };
@@ -141,12 +150,12 @@ fn producer(stored: &snapshot::ProducerEntry) -> Option<ProducerEntry> {
 }
 
 /// Walks one segment's batches, every byte against its CRC.
-struct SegmentScan {
+pub(super) struct SegmentScan {
     file: File,
     path: std::path::PathBuf,
     bytes: u64,
     /// End of the last good batch.
-    position: u64,
+    pub position: u64,
     window: Vec<u8>,
     window_start: u64,
 }
@@ -159,12 +168,17 @@ impl SegmentScan {
         position: u64,
     ) -> Result<SegmentScan, IoFailure> {
         let path = FileKind::Log.path(&seed.directory, segment.base_offset);
-        let opened = io.open(&path, OpenMode::Direct).await;
-        let file = opened.map_err(|error| IoFailure::new("open", &path, error))?;
-        Ok(SegmentScan { file, path, bytes: segment.bytes, position, window: Vec::new(), window_start: 0 })
+        Ok(SegmentScan { position, ..SegmentScan::open_at(io, &path, segment.bytes).await? })
     }
 
-    async fn run(&mut self, seed: &mut LogSeed) -> Result<(), IoFailure> {
+    pub async fn open_at(io: &Io, path: &Path, bytes: u64) -> Result<SegmentScan, IoFailure> {
+        let opened = io.open(path, OpenMode::Direct).await;
+        let file = opened.map_err(|error| IoFailure::new("open", path, error))?;
+        let path = path.to_path_buf();
+        Ok(SegmentScan { file, path, bytes, position: 0, window: Vec::new(), window_start: 0 })
+    }
+
+    pub async fn run(&mut self, seed: &mut LogSeed) -> Result<(), IoFailure> {
         while let Some(batch) = self.next_batch(seed.end_offset).await? {
             seed.end_offset = batch.last_offset() + 1;
             seed.epochs.note(batch.leader_epoch(), batch.base_offset());

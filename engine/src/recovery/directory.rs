@@ -1,6 +1,6 @@
 //! What is in a directory: checkpoints, journals, partitions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -45,6 +45,8 @@ pub(super) struct Directory {
     pub logs: HashMap<PartitionId, Rc<Log>>,
     /// Partitions that are refused, with what is known of them.
     pub refused: HashMap<PartitionId, Corruption>,
+    /// Those of them that an earlier start refused: the evidence is kept already.
+    pub refused_before: HashSet<PartitionId>,
     pub stale_names: Vec<String>,
     /// The segments that each partition's directory had at the start.
     pub found: HashMap<PartitionId, Vec<SegmentSeed>>,
@@ -94,6 +96,7 @@ impl Directory {
             volume: Volume::without_journal(io, seed, ShardId(0), 0),
             logs: HashMap::new(),
             refused: HashMap::new(),
+            refused_before: HashSet::new(),
             stale_names: stale_names(&entries),
             found: HashMap::new(),
             distrusted: checkpoints.base_damaged || !checkpoints.damaged.is_empty(),
@@ -139,7 +142,7 @@ impl Directory {
         checkpoints: &Checkpoints,
         marked: bool,
     ) -> Result<(), StartError> {
-        let files = list(&self.io, &path)?;
+        let files = self.settle_replacements(&path, list(&self.io, &path)?).await?;
         let on_disk = segments_on_disk(&files);
         let Some(topic) = self.topic_id(&path, !on_disk.is_empty()).await? else { return Ok(()) };
         let id = PartitionId { topic, index: parsed.partition };
@@ -168,7 +171,8 @@ impl Directory {
             None => self.adopt(&mut seed, &on_disk, marked).await?,
         }
         if files.iter().any(|file| file.name == REFUSED_MARK) {
-            seed.corruption = Some(self.refused_before(&path).await?);
+            seed.corruption = Some(self.reason_of_refusal(&path).await?);
+            self.refused_before.insert(id);
         }
         self.leader_epoch = self.leader_epoch.max(seed.epochs.latest().unwrap_or(-1));
         self.found.insert(id, on_disk);
@@ -218,6 +222,7 @@ impl Directory {
         let synced = stored.synced;
         seed.end_offset = synced.offset;
         seed.active_base = synced.segment;
+        seed.cleaned = stored.cleaned;
         seed.epochs = stored.epochs.clone();
         seed.epochs.trim_above(synced.offset);
         seed.producers = stored.producers();
@@ -239,7 +244,7 @@ impl Directory {
             stored.log_start.max(seed.segments.first().map_or(synced.segment, |first| first.base_offset));
     }
 
-    async fn refused_before(&self, path: &Path) -> Result<Corruption, IoFailure> {
+    async fn reason_of_refusal(&self, path: &Path) -> Result<Corruption, IoFailure> {
         let mark = path.join(REFUSED_MARK);
         let reason = read_file(&self.io, &mark).await?.unwrap_or_default();
         let what = format!(

@@ -9,6 +9,7 @@
 mod adopt;
 mod directory;
 mod journals;
+mod replacement;
 mod seal;
 
 use std::collections::HashMap;

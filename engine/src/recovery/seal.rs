@@ -60,7 +60,7 @@ impl Directory {
         shards: u16,
     ) -> Result<(VolumeSeed, Vec<LogSeed>), StartError> {
         let generation = self.generation + 1;
-        let keep_old = !self.refused.is_empty();
+        let keep_old = self.refused.keys().any(|id| !self.refused_before.contains(id));
         let served = self.logs.iter().filter(|(id, _)| !self.refused.contains_key(id));
         let mut partitions: Vec<_> = served.map(|(_, log)| partition_checkpoint(log)).collect();
         partitions.sort_by_key(|partition| partition.id);
@@ -96,7 +96,7 @@ impl Directory {
     }
 
     async fn mark_refused(&self) -> Result<(), StartError> {
-        for (id, corruption) in &self.refused {
+        for (id, corruption) in self.refused.iter().filter(|(id, _)| !self.refused_before.contains(id)) {
             if let Some(log) = self.logs.get(id) {
                 let mark = log.directory().join(REFUSED_MARK);
                 replace_file(&self.io, &mark, Bytes::from(format!("{corruption}\n"))).await?;
@@ -131,7 +131,7 @@ impl Directory {
         self.io.rename(path, &beside).await.map_err(|error| IoFailure::new("rename", path, error))
     }
 
-    async fn unlink(&self, path: &Path) -> Result<(), IoFailure> {
+    pub(super) async fn unlink(&self, path: &Path) -> Result<(), IoFailure> {
         match self.io.unlink(path).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(IoFailure::new("remove", path, error))

@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use crate::error::StartError;
 use crate::format::offset_checkpoint::{
-    HIGH_WATERMARK_FILE_NAME, LOG_START_FILE_NAME, PartitionOffset, RECOVERY_POINT_FILE_NAME, encode,
+    CLEANER_FILE_NAME, HIGH_WATERMARK_FILE_NAME, LOG_START_FILE_NAME, PartitionOffset,
+    RECOVERY_POINT_FILE_NAME, encode,
 };
 use crate::id::TopicPartition;
 use crate::reactor::Io;
@@ -21,6 +22,8 @@ pub struct CleanPartition {
     pub name: TopicPartition,
     pub log_start: i64,
     pub end: i64,
+    /// Of a compacted log: everything below it was compacted.
+    pub cleaned: Option<i64>,
 }
 
 /// Writes the checkpoints and, last, the mark, in every directory.
@@ -35,6 +38,10 @@ pub(super) async fn write(io: &Io, partitions: &[CleanPartition]) -> Result<(), 
         replace_file(io, &dir.join(RECOVERY_POINT_FILE_NAME), Bytes::from(encode(&ends))).await?;
         replace_file(io, &dir.join(HIGH_WATERMARK_FILE_NAME), Bytes::from(encode(&ends))).await?;
         replace_file(io, &dir.join(LOG_START_FILE_NAME), Bytes::from(encode(&starts))).await?;
+        let compacted: Vec<_> = partitions.iter().copied().filter(|part| part.cleaned.is_some()).collect();
+        let cleaned =
+            offsets(&compacted, |partition| partition.cleaned.unwrap_or(0).max(partition.log_start));
+        replace_file(io, &dir.join(CLEANER_FILE_NAME), Bytes::from(encode(&cleaned))).await?;
         replace_file(io, &dir.join(CLEAN_MARK), Bytes::new()).await?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clean::CleanerOptions;
 use crate::error::{IoFailure, StartError};
 use crate::id::{PartitionId, ShardId};
 use crate::io::{Capabilities, Probe, UringDriver};
@@ -29,6 +30,7 @@ pub struct EngineOptions {
     /// For partitions found on disk, until the server sets their topic's own.
     pub default_log_options: LogOptions,
     pub retention_check_interval: Duration,
+    pub cleaner: CleanerOptions,
 }
 
 /// What a shard's code gets to work with.
@@ -155,6 +157,7 @@ pub fn seeds(options: &EngineOptions, recovered: &Recovered) -> Vec<StorageSeed>
         cache_bytes: usize::try_from(options.cache_bytes / u64::from(shards)).unwrap_or(usize::MAX),
         options: Arc::clone(&default_options),
         retention_check_interval: options.retention_check_interval,
+        cleaner: options.cleaner.clone(),
     };
     (0..shards).zip(logs).map(seed).collect()
 }

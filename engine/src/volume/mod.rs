@@ -15,10 +15,10 @@ use std::rc::Rc;
 use uuid::Uuid;
 
 pub use files::SegmentFiles;
-pub use replace::{read_file, replace_file, write_file};
+pub use replace::{read_file, replace_file, write_file, write_synced};
 pub use space::DiskRoom;
 
-use crate::bounds::{SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX};
+use crate::bounds::{SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX, UNPACKING_MAX};
 use crate::error::{AppendError, IoFailure};
 use crate::id::ShardId;
 use crate::journal::{Journal, JournalFileId, JournalSettings, Lane};
@@ -46,8 +46,13 @@ pub struct Volume {
     durable: OnceCell<Rc<Journal>>,
     cached: OnceCell<Rc<Journal>>,
     opening_cached: Cell<bool>,
+    /// The opening came to its end, well or not.
+    cached_settled: Cell<bool>,
+    cached_opened: Notify,
     /// Bytes that may be submitted and not yet committed.
     pub admission: Semaphore,
+    /// Batches that are unpacked to be appended.
+    pub unpacking: Semaphore,
     /// Segment writes in flight.
     pub writes: Semaphore,
     pub files: SegmentFiles,
@@ -65,6 +70,8 @@ pub struct Volume {
     /// Checkpoints begun (what they say was fixed), and the last of them that is durable.
     checkpoints: Cell<(u64, u64)>,
     checkpoint_done: Notify,
+    /// How many checkpoints failed, and why the last one did.
+    checkpoint_failures: RefCell<(u64, Option<IoFailure>)>,
     /// The checkpoint of a clean stop is written: none follows.
     pub(crate) closed: Cell<bool>,
 }
@@ -95,7 +102,10 @@ impl Volume {
             durable: OnceCell::new(),
             cached: OnceCell::new(),
             opening_cached: Cell::new(false),
+            cached_settled: Cell::new(false),
+            cached_opened: Notify::new(),
             admission: Semaphore::new(UNCOMMITTED_BYTES_MAX),
+            unpacking: Semaphore::new(UNPACKING_MAX),
             writes: Semaphore::new(SEGMENT_WRITES_MAX),
             files: SegmentFiles::new(io),
             room: DiskRoom::new(io, &seed.dir),
@@ -107,6 +117,7 @@ impl Volume {
             checkpointing: Semaphore::new(1),
             checkpoints: Cell::new((0, 0)),
             checkpoint_done: Notify::new(),
+            checkpoint_failures: RefCell::default(),
             closed: Cell::new(false),
             seed,
         })
@@ -159,8 +170,19 @@ impl Volume {
                         tracing::warn!("durability=os acts as disk in {}: {failure}", volume.dir().display())
                     }
                 }
+                volume.cached_settled.set(true);
+                volume.cached_opened.notify_all();
             })
             .detach();
+    }
+
+    /// Waits until `journal` gives the lane itself, or its opening has failed.
+    pub async fn open_lane(self: &Rc<Self>, lane: Lane) {
+        if lane == Lane::Cached && !self.cached_settled.get() {
+            let opened = self.cached_opened.notified();
+            self.open_cached_in_background();
+            opened.await;
+        }
     }
 
     /// The journals that are open.
@@ -267,6 +289,33 @@ impl Volume {
             let done = self.checkpoint_done.notified();
             if self.checkpoints.get().1 >= wanted {
                 return;
+            }
+            done.await;
+        }
+    }
+
+    /// A checkpoint did not come to its end; it is tried again.
+    pub(crate) fn fail_checkpoint(&self, failure: IoFailure) {
+        let mut failures = self.checkpoint_failures.borrow_mut();
+        *failures = (failures.0 + 1, Some(failure));
+        drop(failures);
+        self.checkpoint_done.notify_all();
+    }
+
+    /// As [`checkpointed`](Self::checkpointed), but gives up with the first checkpoint that fails.
+    pub(crate) async fn try_checkpointed(&self) -> Result<(), IoFailure> {
+        let wanted = self.checkpoints.get().0 + 1;
+        let failures = self.checkpoint_failures.borrow().0;
+        self.checkpoint_stale.set(true);
+        self.checkpoint_wanted.notify_one();
+        loop {
+            let done = self.checkpoint_done.notified();
+            if self.checkpoints.get().1 >= wanted {
+                return Ok(());
+            }
+            match &*self.checkpoint_failures.borrow() {
+                (count, Some(failure)) if *count > failures => return Err(failure.clone()),
+                _ => (),
             }
             done.await;
         }

@@ -34,6 +34,15 @@ pub async fn write_file(io: &Io, path: &Path, content: Bytes) -> Result<(), IoFa
     create_with(io, path, content).await.map(drop)
 }
 
+/// Writes a file and makes its content durable; its name is once the directory is synced.
+///
+/// # Errors
+/// The step that failed.
+pub async fn write_synced(io: &Io, path: &Path, content: Bytes) -> Result<(), IoFailure> {
+    let file = create_with(io, path, content).await?;
+    file.sync().await.map_err(|error| IoFailure::new("sync", path, error))
+}
+
 async fn create_with(io: &Io, path: &Path, content: Bytes) -> Result<crate::reactor::File, IoFailure> {
     let created = io.open(path, OpenMode::BufferedCreate).await;
     let file = created.map_err(|error| IoFailure::new("create", path, error))?;

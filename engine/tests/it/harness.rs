@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thalweg_engine::clean::CleanerOptions;
 use thalweg_engine::error::StartError;
 use thalweg_engine::id::PartitionId;
 use thalweg_engine::io::sim::{RunError, SimRunner, SimWorld};
@@ -36,6 +37,7 @@ pub fn engine_options(shards: u16) -> EngineOptions {
         cache_bytes: 2 << 20,
         default_log_options: small_options(),
         retention_check_interval: Duration::from_secs(1),
+        cleaner: CleanerOptions { backoff: Duration::from_millis(50), ..CleanerOptions::default() },
     }
 }
 

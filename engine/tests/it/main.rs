@@ -4,13 +4,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod batch;
+mod compaction;
 mod corruption;
 mod crash;
 mod crash_points;
+mod durability;
 mod failing_disks;
 mod faults;
 mod harness;
 mod model;
+mod options;
 mod oracle;
 mod seeds;
 mod shard_panic;

@@ -78,6 +78,11 @@ impl<'a> Records<'a> {
         Records { body, position: 0, count, found: 0, ended: false }
     }
 
+    /// Byte of the body after the last record that was returned.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     fn step(&mut self) -> Result<Option<Record<'a>>, RecordError> {
         let rest = &self.body[self.position..];
         let expects_more = self.found < self.count;

@@ -12,13 +12,14 @@ use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use thalweg_engine::error::AppendError;
+use thalweg_engine::error::{AppendError, Rejection};
 use thalweg_engine::id::{PartitionId, ShardId};
 use thalweg_engine::log::{Appended, LogOptions, TimestampType};
 use thalweg_protocol::TopicRef;
 use thalweg_protocol::batch::{ProduceLimits, TimestampBounds, validate_produced};
 use thalweg_protocol::produce::{
-    PartitionProduceResponse, ProducePartition, ProduceRequest, ProduceResponse, TopicProduceResponse,
+    PartitionProduceResponse, ProducePartition, ProduceRequest, ProduceResponse, RecordRefusal,
+    TopicProduceResponse,
 };
 
 use super::{Api, Frame, Reply, Request, RequestError};
@@ -45,13 +46,18 @@ const ADMIN_CLIENT_ID: &[u8] = b"__admin_client";
 struct Refusal {
     code: ResponseError,
     message: Option<String>,
+    /// Records that are to blame, by their place in the batch, and what is wrong with each.
+    records: Option<(Vec<i32>, String)>,
 }
 
 impl From<ResponseError> for Refusal {
     fn from(code: ResponseError) -> Refusal {
-        Refusal { code, message: None }
+        Refusal { code, message: None, records: None }
     }
 }
+
+/// Kafka's message when single records are to blame.
+const RECORDS_REJECTED: &str = "One or more records have been rejected";
 
 /// A validated batch and where it goes.
 struct Append {
@@ -147,20 +153,25 @@ fn check(
     let min_insync_replicas = topic.config.min_insync_replicas;
     if produce.acks() == -1 && min_insync_replicas > 1 {
         let message = format!("min.insync.replicas={min_insync_replicas}, there is one replica");
-        return Err(Refusal { code: ResponseError::NotEnoughReplicas, message: Some(message) });
+        return Err(Refusal {
+            code: ResponseError::NotEnoughReplicas,
+            message: Some(message),
+            records: None,
+        });
     }
     let batch = partition.records.unwrap_or_default();
     let limits = limits(shard, &topic.config.log, request.version);
     let view = validate_produced(&batch, &limits).map_err(|reject| Refusal {
         code: errors::of_reject(&reject, request.version),
         message: Some(reject.to_string()),
+        records: None,
     })?;
     if view.is_transactional() { Err(no_transactions()) } else { Ok(Append { partition: id, batch }) }
 }
 
 fn no_transactions() -> Refusal {
     let message = "this version of the server has no transactions".to_owned();
-    Refusal { code: ResponseError::TransactionalIdAuthorizationFailed, message: Some(message) }
+    Refusal { code: ResponseError::TransactionalIdAuthorizationFailed, message: Some(message), records: None }
 }
 
 fn limits(shard: &ServerShard, options: &LogOptions, version: i16) -> ProduceLimits {
@@ -214,8 +225,13 @@ impl From<AppendFailure> for Refusal {
     fn from(failure: AppendFailure) -> Refusal {
         match failure {
             AppendFailure::NoLog => ResponseError::KafkaStorageError.into(),
+            AppendFailure::Engine(AppendError::Rejected(Rejection::WithoutKey { partition, records })) => {
+                let what = Rejection::WithoutKey { partition, records: Vec::new() }.to_string();
+                let message = Some(RECORDS_REJECTED.to_owned());
+                Refusal { code: ResponseError::InvalidRecord, message, records: Some((records, what)) }
+            }
             AppendFailure::Engine(error) => {
-                Refusal { code: errors::of_append(&error), message: Some(error.to_string()) }
+                Refusal { code: errors::of_append(&error), message: Some(error.to_string()), records: None }
             }
         }
     }
@@ -227,7 +243,7 @@ fn silent(results: &[PartitionResult]) -> Result<Reply, RequestError> {
         PartitionResult::Refused(refusal) => Some(refusal),
         PartitionResult::Appended(_) | PartitionResult::Waiting => None,
     });
-    let Some(Refusal { code, message }) = refused else { return Ok(Reply::Silent) };
+    let Some(Refusal { code, message, .. }) = refused else { return Ok(Reply::Silent) };
     Err(RequestError::Unanswerable(message.clone().unwrap_or_else(|| code.to_string())))
 }
 
@@ -261,8 +277,14 @@ fn answer_partition(index: i32, result: &PartitionResult) -> PartitionProduceRes
             log_append_time_ms: appended.log_append_time_ms,
             ..PartitionProduceResponse::appended(index, appended.base_offset, appended.log_start)
         },
-        PartitionResult::Refused(Refusal { code, message }) => {
-            PartitionProduceResponse::refused(index, code.code(), message.as_deref())
+        PartitionResult::Refused(Refusal { code, message, records }) => {
+            let refusals = records.iter().flat_map(|(records, what)| {
+                records.iter().map(|at| RecordRefusal { batch_index: *at, message: Some(what) })
+            });
+            PartitionProduceResponse {
+                record_errors: refusals.collect(),
+                ..PartitionProduceResponse::refused(index, code.code(), message.as_deref())
+            }
         }
         PartitionResult::Waiting => {
             PartitionProduceResponse::refused(index, ResponseError::UnknownServerError.code(), None)

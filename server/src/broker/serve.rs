@@ -83,6 +83,7 @@ fn engine_options(config: &BrokerConfig, dirs: &[PathBuf]) -> EngineOptions {
         cache_bytes: config.cache_bytes,
         default_log_options: (*config.topic_defaults.log).clone(),
         retention_check_interval: config.retention_check_interval,
+        cleaner: config.cleaner.clone(),
     }
 }
 

@@ -26,6 +26,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use thalweg_engine::clean::CleanerOptions;
+
 pub use describe::{ConfigSource, Described, Synonym, describe_broker, describe_topic};
 pub use group::GroupConfig;
 pub use key::{Check, Key, Kind};
@@ -97,6 +99,8 @@ pub struct BrokerConfig {
 
     /// `log.retention.check.interval.ms`.
     pub retention_check_interval: Duration,
+    /// `log.cleaner.*`
+    pub cleaner: CleanerOptions,
     /// What a topic without overrides gets.
     pub topic_defaults: TopicConfig,
     /// What was set in the file and on the command line.

@@ -6,6 +6,8 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use thalweg_engine::clean::CleanerOptions;
+
 use super::key::Key;
 use super::properties::Properties;
 use super::topic_keys::TOPIC_KEYS;
@@ -40,6 +42,7 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         }
     }
     let reader = Reader { properties: &properties };
+    let shards = shards(&reader, cores)?;
     let (broker_id, broker_id_generation, reserved_broker_id_max) = broker_id(&reader)?;
     let (listeners, inter_broker_listener) = listeners(&reader)?;
     let config = BrokerConfig {
@@ -50,7 +53,7 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         listeners,
         inter_broker_listener,
         log_dirs: log_dirs(&reader)?,
-        shards: shards(&reader, cores)?,
+        shards,
         journal_bytes: reader.unsigned("journal.bytes")?,
         cache_bytes: reader.unsigned("cache.bytes")?,
         partitions_default: reader.int("num.partitions")?,
@@ -75,6 +78,7 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         fetch_sessions_max: reader.size("max.incremental.fetch.session.cache.slots")?,
         groups: group::resolve(&reader)?,
         retention_check_interval: Duration::from_millis(reader.unsigned("log.retention.check.interval.ms")?),
+        cleaner: cleaner(&reader, shards)?,
         topic_defaults: topic_defaults(&reader)?,
         properties: Properties::default(),
     };
@@ -119,6 +123,13 @@ impl Reader<'_> {
     pub(super) fn number(&self, name: &str) -> Result<i64, InvalidValue> {
         let number = self.optional_number(name)?;
         Ok(number.unwrap_or_else(|| unreachable!("{name} has a default")))
+    }
+
+    fn fraction(&self, name: &str) -> Result<f64, InvalidValue> {
+        match self.value(name)? {
+            Some(Value::Double(number)) => Ok(number),
+            other => unreachable!("{name} is a fraction with a default, not {other:?}"),
+        }
     }
 
     pub(super) fn int(&self, name: &str) -> Result<i32, InvalidValue> {
@@ -268,6 +279,25 @@ fn queued_request_bytes(reader: &Reader<'_>) -> Result<Option<u64>, ConfigError>
         );
     }
     Ok(u64::try_from(bytes).ok().filter(|bytes| *bytes > 0))
+}
+
+fn cleaner(reader: &Reader<'_>, shards: u16) -> Result<CleanerOptions, ConfigError> {
+    let bytes_per_second = reader.fraction("log.cleaner.io.max.bytes.per.second")?;
+    if bytes_per_second.is_nan() || bytes_per_second <= 0.0 {
+        return refuse(
+            "log.cleaner.io.max.bytes.per.second",
+            bytes_per_second,
+            "Value must be greater than 0",
+        );
+    }
+    Ok(CleanerOptions {
+        enabled: reader.flag("log.cleaner.enable")?,
+        dedupe_buffer_bytes: reader.unsigned("log.cleaner.dedupe.buffer.size")?,
+        load_factor: reader.fraction("log.cleaner.io.buffer.load.factor")?,
+        io_bytes_per_second: (bytes_per_second < f64::MAX)
+            .then(|| bytes_per_second / f64::from(shards.max(1))),
+        backoff: Duration::from_millis(reader.unsigned("log.cleaner.backoff.ms")?),
+    })
 }
 
 /// The broker's keys as defaults of the topic's, through the topic table's synonyms.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg_engine::log::{Durability, LogOptions, TimestampType};
+use thalweg_protocol::batch::Codec;
 
 use super::key::Key;
 use super::topic_keys::{self, TOPIC_KEYS};
@@ -113,8 +114,7 @@ impl TopicConfig {
         let unsigned = |name| u64::try_from(self.number(name)).unwrap_or(0);
         let small = |name| u32::try_from(self.number(name)).unwrap_or(0);
         // Without `delete`, retention does not apply.
-        let deletes = matches!(self.values.get("cleanup.policy"), Some(Value::List(policies))
-            if policies.iter().any(|policy| policy == "delete"));
+        let deletes = self.has_policy("delete");
         let retention = |name| u64::try_from(self.number(name)).ok().filter(|_| deletes);
         LogOptions {
             segment_bytes: small("segment.bytes"),
@@ -140,13 +140,38 @@ impl TopicConfig {
             file_delete_delay_ms: unsigned("file.delete.delay.ms"),
             preallocate: matches!(self.values.get("preallocate"), Some(Value::Boolean(true))),
             producer_id_expiration_ms: self.producer_id_expiration_ms,
+            compact: self.has_policy("compact"),
+            delete_retention_ms: unsigned("delete.retention.ms"),
+            min_compaction_lag_ms: unsigned("min.compaction.lag.ms"),
+            max_compaction_lag_ms: unsigned("max.compaction.lag.ms"),
+            min_cleanable_dirty_ratio: self.fraction("min.cleanable.dirty.ratio"),
+            compression: match self.text("compression.type") {
+                "uncompressed" => Some(Codec::None),
+                "gzip" => Some(Codec::Gzip),
+                "snappy" => Some(Codec::Snappy),
+                "lz4" => Some(Codec::Lz4),
+                "zstd" => Some(Codec::Zstd),
+                _ => None,
+            },
         }
+    }
+
+    fn has_policy(&self, policy: &str) -> bool {
+        matches!(self.values.get("cleanup.policy"), Some(Value::List(policies))
+            if policies.iter().any(|set| set == policy))
     }
 
     fn number(&self, name: &str) -> i64 {
         match self.values.get(name) {
             Some(Value::Number(number)) => *number,
             other => unreachable!("{name} is a number with a default, not {other:?}"),
+        }
+    }
+
+    fn fraction(&self, name: &str) -> f64 {
+        match self.values.get(name) {
+            Some(Value::Double(number)) => *number,
+            other => unreachable!("{name} is a fraction with a default, not {other:?}"),
         }
     }
 

@@ -16,8 +16,7 @@ const COMMITS: &str = "No effect: a commit is answered when it is on stable stor
 const LOADING: &str = "No effect: the offsets topic is read in steps of a fixed size.";
 const OFFSETS_CODEC: &str = "No effect: committed offsets are stored uncompressed; compressed ones are read.";
 const TRANSACTIONS: &str = "No effect: there are no transactions in this version.";
-const CLEANER: &str =
-    "No effect: there is no log compaction in this version, compacted topics keep every record.";
+const CLEANER: &str = "No effect: every shard cleans its own logs, through buffers of a fixed size.";
 const METRICS: &str = "No effect: there are no metrics reporters in this version.";
 const TIERED: &str = "No effect: there is no tiered storage.";
 const PURGATORY: &str = "No effect: a waiting request is forgotten when it ends, there is nothing to purge.";
@@ -25,7 +24,6 @@ const POLICIES: &str = "No effect: policies are Java classes, which this server 
 const THREADS: &str = "No effect: the shards do this work (num.shards).";
 const REQUESTS: &str =
     "No effect: requests are bounded by their bytes (queued.max.request.bytes), and on each connection.";
-const COMPRESSION: &str = "No effect: batches are stored as their producer compressed them.";
 const FORMAT: &str = "No effect: record batches are of magic 2, and are never converted.";
 const CHECKPOINTS: &str = "No effect: checkpoints are written as journal space is needed.";
 
@@ -42,7 +40,6 @@ pub static UNSUPPORTED_KEYS: &[Key] = &[
     Key::new("broker.heartbeat.interval.ms", Kind::Int, Some("2000"), QUORUM),
     Key::new("broker.session.timeout.ms", Kind::Int, Some("9000"), QUORUM),
     Key::new("client.quota.callback.class", Kind::Class, None, QUOTAS),
-    Key::new("compression.type", Kind::String, Some("producer"), COMPRESSION),
     Key::new("connection.failed.authentication.delay.ms", Kind::Int, Some("100"), TLS).check(Check::Min(0)),
     Key::new("connections.max.reauth.ms", Kind::Long, Some("0"), TLS),
     Key::new("control.plane.listener.name", Kind::String, None, QUORUM),
@@ -77,16 +74,7 @@ pub static UNSUPPORTED_KEYS: &[Key] = &[
     Key::new("leader.imbalance.check.interval.seconds", Kind::Long, Some("300"), REPLICATION)
         .check(Check::Min(1)),
     Key::new("leader.imbalance.per.broker.percentage", Kind::Int, Some("10"), REPLICATION),
-    Key::new("log.cleaner.backoff.ms", Kind::Long, Some("15000"), CLEANER).check(Check::Min(0)),
-    Key::new("log.cleaner.dedupe.buffer.size", Kind::Long, Some("134217728"), CLEANER),
-    Key::new("log.cleaner.delete.retention.ms", Kind::Long, Some("86400000"), CLEANER),
-    Key::new("log.cleaner.enable", Kind::Boolean, Some("true"), CLEANER),
-    Key::new("log.cleaner.io.buffer.load.factor", Kind::Double, Some("0.9"), CLEANER),
     Key::new("log.cleaner.io.buffer.size", Kind::Int, Some("524288"), CLEANER).check(Check::Min(0)),
-    Key::new("log.cleaner.io.max.bytes.per.second", Kind::Double, Some("1.7976931348623157E308"), CLEANER),
-    Key::new("log.cleaner.max.compaction.lag.ms", Kind::Long, Some("9223372036854775807"), CLEANER),
-    Key::new("log.cleaner.min.cleanable.ratio", Kind::Double, Some("0.5"), CLEANER),
-    Key::new("log.cleaner.min.compaction.lag.ms", Kind::Long, Some("0"), CLEANER),
     Key::new("log.cleaner.threads", Kind::Int, Some("1"), CLEANER).check(Check::Min(0)),
     Key::new("log.flush.offset.checkpoint.interval.ms", Kind::Int, Some("60000"), CHECKPOINTS)
         .check(Check::Min(0)),

@@ -201,8 +201,8 @@ async fn apply_options(shard: &Rc<ServerShard>, topics: &[Topic]) -> Result<(), 
     for (home, options) in options {
         let apply = move |there: Rc<ServerShard>| async move {
             for (id, options) in options {
-                if let Some(log) = there.storage.log(id) {
-                    log.set_options(options);
+                if let Err(error) = there.storage.set_options(id, options).await {
+                    tracing::error!(partition = %id, %error, "Its topic's configuration is not fully in force");
                 }
             }
         };
