@@ -5,7 +5,7 @@
 //!   -> segment by segment: SegmentReader -> Sieve (filter) -> CleanedWriter -> Log::replace_segments
 //! ```
 //!
-//! Kafka's rules, its files and names; docs/adr/0007-compaction.md has the design. One log of a shard at a time, in
+//! Kafka's rules, its files and names; docs/adr/0008-compaction.md has the design. One log of a shard at a time, in
 //! slices between which the shard's other tasks run, and slower while the shard takes batches (`pace`).
 //!
 //! Invariants: the active segment, and what no durable checkpoint has yet, is never touched; offsets never change; memory
