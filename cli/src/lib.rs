@@ -5,10 +5,18 @@
 //! returns; it never exits the process, so that tests can run it.
 
 pub mod admin;
+pub mod api_versions;
 pub mod base64_id;
 pub mod bounds;
 pub mod client;
+pub mod completion;
+pub mod configs;
+pub mod delete_records;
 pub mod failure;
+pub mod get_offsets;
+pub mod groups;
+pub mod java;
+pub mod log_dirs;
 pub mod options;
 pub mod session;
 pub mod tool;

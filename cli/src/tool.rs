@@ -3,9 +3,10 @@
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
 
+use crate::completion;
 use crate::failure::Failure;
 use crate::options::{Parsed, Spec, usage};
-use crate::topics;
+use crate::{api_versions, configs, delete_records, get_offsets, groups, log_dirs, topics};
 
 /// One of Kafka's tools.
 pub struct Tool {
@@ -20,7 +21,15 @@ pub struct Tool {
 }
 
 /// Every tool; `thalweg help` and the shell completion are made from this table.
-pub const TOOLS: &[Tool] = &[topics::TOOL];
+pub const TOOLS: &[Tool] = &[
+    topics::TOOL,
+    groups::TOOL,
+    configs::TOOL,
+    delete_records::TOOL,
+    get_offsets::TOOL,
+    log_dirs::TOOL,
+    api_versions::TOOL,
+];
 
 /// Runs the tool that the first argument names.
 pub fn run(arguments: &[String]) -> ExitCode {
@@ -37,6 +46,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             println!("{}", version());
             ExitCode::SUCCESS
         }
+        "completion" => complete(rest),
         name => match TOOLS.iter().find(|tool| tool.name == name) {
             Some(tool) => run_tool(tool, rest),
             None => {
@@ -44,6 +54,19 @@ pub fn run(arguments: &[String]) -> ExitCode {
                 ExitCode::from(1)
             }
         },
+    }
+}
+
+fn complete(arguments: &[String]) -> ExitCode {
+    match arguments.first().and_then(|shell| completion::script(shell)) {
+        Some(script) => {
+            print!("{script}");
+            ExitCode::SUCCESS
+        }
+        None => {
+            eprintln!("thalweg: completion is for bash, zsh or fish: `source <(thalweg completion bash)`");
+            ExitCode::from(1)
+        }
     }
 }
 
@@ -107,6 +130,7 @@ fn overview() -> String {
     for tool in TOOLS {
         text.push_str(&format!("  {:<22} {}\n", tool.name, tool.summary));
     }
+    text.push_str("  completion             Print a completion script for bash, zsh or fish.\n");
     text
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::thread::sleep;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -61,6 +61,11 @@ impl Client {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// How long an operation may take from now on, with all its attempts.
+    pub fn set_api_timeout(&mut self, timeout: Duration) {
+        self.settings.api_timeout = timeout;
     }
 
     /// Sends a request to where it belongs and returns the answer, whose error codes are the caller's to read.

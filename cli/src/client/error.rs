@@ -9,8 +9,11 @@ use super::Address;
 /// Why a request has no good answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    #[error("{0}")]
+    #[error("Failed to create new KafkaAdminClient: {0}")]
     Bootstrap(String),
+    /// An answer that this tool can do nothing with.
+    #[error("{0}")]
+    Unusable(String),
     #[error("Connection to {address} could not be established: {source}. Broker may not be available.")]
     Unreachable { address: Address, source: io::Error },
     #[error("Connection to {address} broke: {source}")]
@@ -71,7 +74,10 @@ impl ClientError {
     pub fn is_retriable(&self) -> bool {
         match self {
             ClientError::Unreachable { .. } | ClientError::Broken { .. } => true,
-            ClientError::Refused(error) => error.code.is_retriable(),
+            // What timed out at the broker may still be under way there: to ask again would find it half done.
+            ClientError::Refused(error) => {
+                error.code.is_retriable() && error.code != ResponseError::RequestTimedOut
+            }
             _ => false,
         }
     }
@@ -101,7 +107,7 @@ pub fn exception(code: ResponseError) -> String {
         ResponseError::MessageTooLarge => "RecordTooLarge",
         ResponseError::RequestTimedOut => "Timeout",
         ResponseError::UnknownServerError | ResponseError::Unknown(_) => "UnknownServer",
-        ResponseError::CoordinatorLoadInProgress => "CoordinatorLoadInProgress",
+        ResponseError::NonEmptyGroup => "GroupNotEmpty",
         _ => name.as_str(),
     };
     let name = name.strip_suffix("Exception").unwrap_or(name);

@@ -28,6 +28,7 @@ pub enum Fault {
 pub struct Parsed {
     spec: &'static Spec,
     given: BTreeMap<&'static str, Vec<String>>,
+    order: Vec<&'static str>,
     /// The words that are no options.
     pub rest: Vec<String>,
     /// The command line itself, for tools that repeat it in their messages.
@@ -38,7 +39,13 @@ impl Parsed {
     /// # Errors
     /// What joptsimple would refuse: an unknown option, a missing argument, an argument of the wrong kind.
     pub fn parse(spec: &'static Spec, arguments: &[String]) -> Result<Parsed, Fault> {
-        let mut parsed = Parsed { spec, given: BTreeMap::new(), rest: Vec::new(), words: arguments.to_vec() };
+        let mut parsed = Parsed {
+            spec,
+            given: BTreeMap::new(),
+            order: Vec::new(),
+            rest: Vec::new(),
+            words: arguments.to_vec(),
+        };
         let mut words = arguments.iter().map(String::as_str).peekable();
         while let Some(word) = words.next() {
             if word == "--" {
@@ -114,6 +121,7 @@ impl Parsed {
             }
         };
         self.given.entry(option.name).or_default().extend(argument);
+        self.order.push(option.name);
         Ok(())
     }
 
@@ -134,6 +142,11 @@ impl Parsed {
     /// The same for an option that not every tool has.
     pub fn has_if_known(&self, name: &str) -> bool {
         self.given.contains_key(name)
+    }
+
+    /// The options in the order in which they stand, for those that belong together by it.
+    pub fn order(&self) -> &[&'static str] {
+        &self.order
     }
 
     /// All arguments that were given for an option; its default does not count.

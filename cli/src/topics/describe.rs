@@ -8,10 +8,10 @@ use super::action::{ensure_exists, selected};
 use super::assignment::comma_separated;
 use crate::admin::configs::{self, Entry, Resource, Source};
 use crate::admin::topics::{self, Partition, Reassignment, Topic};
-use crate::base64_id;
 use crate::client::{Client, ClientError};
 use crate::failure::Failure;
 use crate::options::Parsed;
+use crate::{base64_id, java};
 
 /// What is shown.
 struct Shown<'a> {
@@ -46,7 +46,10 @@ fn asked_for(client: &mut Client, options: &Parsed) -> Result<Vec<Topic>, Failur
     }
     let names = selected(client, options)?;
     ensure_exists(&names, options)?;
-    Ok(topics::describe(client, &names)?)
+    let mut described = topics::describe(client, &names)?;
+    described.sort_by(|a, b| a.name.cmp(&b.name));
+    java::sized_hash_map_order(&mut described, |topic| &topic.name);
+    Ok(described)
 }
 
 fn by_id(client: &mut Client, options: &Parsed, id: Uuid) -> Result<Vec<Topic>, Failure> {
@@ -75,7 +78,9 @@ fn reassignments(client: &mut Client) -> Vec<Reassignment> {
 impl Shown<'_> {
     fn topic(&self, topic: &Topic, configs: &[Entry], out: &mut dyn Write) -> Result<(), Failure> {
         let overrides_only = self.options.has("topics-with-overrides");
-        let own: Vec<&Entry> = configs.iter().filter(|entry| entry.source != Source::DEFAULT).collect();
+        let mut all: Vec<&Entry> = configs.iter().collect();
+        java::hash_map_order(&mut all, |entry| &entry.name);
+        let own: Vec<&Entry> = all.into_iter().filter(|entry| entry.source != Source::DEFAULT).collect();
         if !self.is_report() && (!overrides_only || !own.is_empty()) {
             self.head(topic, &own, out)?;
         }

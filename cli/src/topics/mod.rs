@@ -10,6 +10,8 @@ mod options;
 
 use std::io::Write;
 
+pub use action::pattern;
+
 use crate::failure::Failure;
 use crate::options::Parsed;
 use crate::session;

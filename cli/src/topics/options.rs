@@ -98,10 +98,7 @@ pub fn check(options: &Parsed) -> Result<(), Failure> {
     // Which actions an option belongs to; with every other one it is refused.
     only_with(options, "config", &["alter", "create"])?;
     only_with(options, "delete-config", &["alter"])?;
-    if options.has("delete-config") {
-        let trailing = ALTER_CONFIGS_ELSEWHERE;
-        return Err(combination("bootstrap-server", "delete-config", trailing));
-    }
+    options.exclude("delete-config", &["bootstrap-server"])?;
     only_with(options, "partitions", &["alter", "create"])?;
     only_with(options, "replication-factor", &["create"])?;
     only_with(options, "replica-assignment", &["alter", "create"])?;
@@ -129,8 +126,8 @@ fn check_topic(options: &Parsed) -> Result<(), Failure> {
             return Err(Failure::message("--topic or --topic-id is required to describe a topic"));
         }
         if options.has("topic") && options.has("topic-id") {
-            println!(
-                "Only topic id will be used when both --topic and --topic-id are specified and topicId is not \
+            eprintln!(
+                "WARN Only topic id will be used when both --topic and --topic-id are specified and topicId is not \
                  Uuid.ZERO_UUID"
             );
         }
@@ -147,10 +144,6 @@ fn check_alter(options: &Parsed) -> Result<(), Failure> {
         )));
     }
     Ok(options.require(&["partitions"])?)
-}
-
-fn combination(used: &str, with: &str, trailing: &str) -> Failure {
-    Failure::usage(format!("Option \"[{used}]\" can't be used with option \"[{with}]\"{trailing}"))
 }
 
 fn only_with(options: &Parsed, option: &'static str, actions: &[&str]) -> Result<(), Failure> {

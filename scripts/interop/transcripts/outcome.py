@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-NOISE = re.compile(r"^(\[?\d[\d:, -]+\]? |\tat |Caused by: |WARN |SLF4J|$|\t?\.\.\. \d+ more)")
+NOISE = re.compile(r"^(\[?\d[\d:, -]+\]? |\tat |Caused by: |WARN |ERROR |SLF4J|$|\t?\.\.\. \d+ more|(?:java|org|joptsimple|kafka)\.[\w.$]+(?:Exception|Error)\b)")
 THROWN = re.compile(r'^Exception in thread "main" (?:[\w.$]+(?:Exception|Error): )?')
 
 
@@ -45,6 +45,8 @@ def outcome(code, out, err, places, in_order=True):
     if not in_order:
         lines.sort()
     said = [THROWN.sub("", line) for line in normalised(err, places).split("\n") if not NOISE.match(line)]
+    # One warning of Kafka's goes on about plans of its own.
+    said = [re.sub(r"(--execute option is missing\.).*", r"\1", line) for line in said]
     return Outcome(code, tuple(lines), said[0] if said else "")
 
 

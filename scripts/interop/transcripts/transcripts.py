@@ -4,7 +4,8 @@
     run [TABLE...]            the recorded outputs of the real tools on real Kafka, replayed with ours on Thalweg, and the
                               lines marked `live` with the real tools on Thalweg as well
     run --full [TABLE...]     every line live: {our tool, real tool} x {Thalweg, real Kafka}, all compared
-    run --record [TABLE...]   records anew what real tool and real Kafka say, and what is marked as different
+    run --record [TABLE...]   records anew what real tool and real Kafka say, and what is marked as different;
+                              with --keep only the latter
 
 A table is tables/NAME.table (see table.py), its recording recorded/NAME.out (see outcome.py). Each table starts with an
 empty broker of its own per combination. $TRANSCRIPTS_PORT and the port after it are taken by real Kafka (29392).
@@ -137,9 +138,22 @@ def judge(results, broker_name, recorded):
     return len(results), wrong
 
 
-def record(lines, path):
+def kept(lines, path):
+    """The reference as it is recorded already."""
+    recorded, seen, results = outcome.load(path), {}, []
+    for case in lines:
+        if isinstance(case, table.Case):
+            count = seen.get(case.line, 0)
+            seen[case.line] = count + 1
+            if (case.line, count, "real/kafka") not in recorded:
+                sys.exit(f"{path.name} has no `{case.line}`; record without --keep")
+            results.append((case, count, "real", recorded[case.line, count, "real/kafka"]))
+    return results
+
+
+def record(lines, path, keep):
     """Real tool and real Kafka for every line, and the combinations that are marked as different."""
-    reference = transcript(lines, "real", "kafka")
+    reference = kept(lines, path) if keep else transcript(lines, "real", "kafka")
     wanted = {variant for case in lines if isinstance(case, table.Case)
               for tool in table.TOOLS for broker in table.BROKERS
               if (variant := case.variant(tool, broker)) != "real/kafka"}
@@ -158,6 +172,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--keep", action="store_true")
     parser.add_argument("--only", help="a combination, such as ours/kafka")
     parser.add_argument("tables", nargs="*")
     options = parser.parse_args()
@@ -167,7 +182,7 @@ def main():
         lines = table.read(HERE / "tables" / f"{name}.table")
         recording = HERE / "recorded" / f"{name}.out"
         if options.record:
-            record(lines, recording)
+            record(lines, recording, options.keep)
             continue
         recorded = outcome.load(recording)
         for combination in ([options.only] if options.only else combinations(options.full, lines)):
