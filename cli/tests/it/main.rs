@@ -31,7 +31,8 @@ fn metadata(port: u16) -> MetadataResponse {
 }
 
 fn created(code: i16) -> CreateTopicsResponse {
-    CreateTopicsResponse::default().with_topics(vec![CreatableTopicResult::default().with_error_code(code)])
+    CreateTopicsResponse::default()
+        .with_topics(vec![CreatableTopicResult::default().with_error_code(code).with_error_message(None)])
 }
 
 #[test]

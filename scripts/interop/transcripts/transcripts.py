@@ -26,11 +26,13 @@ sys.path[:0] = [str(INTEROP.parent), str(HERE)]
 import outcome  # noqa: E402
 import table  # noqa: E402
 from broker import HarnessError, Server, program  # noqa: E402
+from real_tool import RealTools  # noqa: E402
 from steps import Steps  # noqa: E402
 
 KAFKA = "3.2.0"
 PORT = int(os.environ.get("TRANSCRIPTS_PORT", "29392"))
 TOOL_DEADLINE_S = 120
+REAL = RealTools(KAFKA, TOOL_DEADLINE_S)
 # What both brokers are told, so that their answers can be compared.
 SETTINGS = {"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "4", "auto.create.topics.enable": "false"}
 
@@ -74,10 +76,14 @@ class Thalweg:
 BROKERS = {"kafka": RealKafka, "thalweg": Thalweg}
 
 
-def command(tool, words):
-    if tool == "ours":
-        return [program("thalweg"), *words]
-    return [str(INTEROP / "kafka"), "tool", KAFKA, *words]
+def say(tool, words):
+    """(exit code, stdout, stderr)"""
+    environment = {**os.environ, "TZ": "UTC"}
+    if tool == "real":
+        return REAL.run(words, environment)
+    done = subprocess.run([program("thalweg"), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=TOOL_DEADLINE_S, check=False, env=environment)
+    return done.returncode, done.stdout, done.stderr
 
 
 def execute(case, tool, broker, directory):
@@ -86,12 +92,11 @@ def execute(case, tool, broker, directory):
     words = []
     for word in shlex.split(line):
         words += ["--bootstrap-server", broker.bootstrap] if word == "@" else [word]
-    done = subprocess.run(command(tool, words), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=TOOL_DEADLINE_S, check=False, env={**os.environ, "TZ": "UTC"})
+    code, out, err = say(tool, words)
     host, _, port = broker.bootstrap.partition(":")
     places = [(str(directory), "{dir}"), (broker.log_dir, "{log}"), (broker.bootstrap, "{broker}"),
               (f"localhost:{port}", "{broker}"), (f"/{host}", "/HOST"), (host, "HOST")]
-    return outcome.outcome(done.returncode, done.stdout, done.stderr, places, not case.sorted)
+    return outcome.outcome(code, out, err, places, not case.sorted)
 
 
 def transcript(lines, tool, broker_name, wanted=lambda case: True):
@@ -203,6 +208,9 @@ def combinations(full, lines):
 
 if __name__ == "__main__":
     try:
-        main()
+        try:
+            main()
+        finally:
+            REAL.close()
     except HarnessError as error:
         sys.exit(f"transcripts: {error}")
