@@ -83,6 +83,6 @@ public class ToolHost {
         }, "main");
         tool.setDaemon(true);
         tool.start();
-        return end.get(120, TimeUnit.SECONDS);
+        return end.get(600, TimeUnit.SECONDS);
     }
 }
