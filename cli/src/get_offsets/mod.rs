@@ -64,7 +64,9 @@ fn print(options: &Parsed, servers: &'static str, out: &mut dyn Write) -> Result
     let time = time(options.value("time")?.unwrap_or_default())?;
     let filter = Filter::of(options)?;
     let mut settings = session::settings(options)?;
-    settings.properties.entry("client.id".to_owned()).or_insert_with(|| "GetOffsetShell".to_owned());
+    if !settings.properties.contains_key("client.id") {
+        settings.client_id = "GetOffsetShell".to_owned();
+    }
     let mut client = Client::new(bootstrap, settings)?;
     let places = places(&mut client, &filter, options.has("exclude-internal-topics"))?;
     if places.is_empty() {
