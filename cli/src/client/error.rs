@@ -74,9 +74,15 @@ impl ClientError {
     pub fn is_retriable(&self) -> bool {
         match self {
             ClientError::Unreachable { .. } | ClientError::Broken { .. } => true,
-            // What timed out at the broker may still be under way there: to ask again would find it half done.
+            // What timed out at the broker may still be under way there: to ask again would find it half done. A topic
+            // that is not there is the user's to create, and Kafka's admin client does not wait for it either.
             ClientError::Refused(error) => {
-                error.code.is_retriable() && error.code != ResponseError::RequestTimedOut
+                let settled = [
+                    ResponseError::RequestTimedOut,
+                    ResponseError::UnknownTopicOrPartition,
+                    ResponseError::UnknownTopicId,
+                ];
+                error.code.is_retriable() && !settled.contains(&error.code)
             }
             _ => false,
         }
