@@ -31,6 +31,8 @@ pub fn check_names(entities: &Entities, changes: &Changes) -> Result<(), Failure
         }
         _ => (Kind::Client, "quota", is_quota),
     };
+    // Kafka prints the others as Scala prints a set.
+    let ips = kind == Kind::Ip;
     let kind = kind.plural();
     let unexpected = |keys: Vec<&String>, done: &str| {
         let keys: Vec<&str> = keys.into_iter().map(String::as_str).filter(|key| !known(key)).collect();
@@ -38,7 +40,7 @@ pub fn check_names(entities: &Entities, changes: &Changes) -> Result<(), Failure
             true => Ok(()),
             false => Err(Failure::message(format!(
                 "Only {what} configs can be {done} for '{kind}' using --bootstrap-server. Unexpected config names: {}",
-                keys.join(",")
+                if ips { keys.join(",") } else { format!("Set({})", keys.join(", ")) }
             ))),
         }
     };

@@ -22,13 +22,12 @@ pub fn describe(
         None => every(client, kind)?,
     };
     for name in names {
-        let entries = own(client, kind, &name, true, all)?;
         match (name.as_str(), all) {
             ("", _) => writeln!(out, "Default configs for {} in the cluster are:", kind.plural())?,
             (name, true) => writeln!(out, "All configs for {} {name} are:", kind.singular())?,
             (name, false) => writeln!(out, "Dynamic configs for {} {name} are:", kind.singular())?,
         }
-        for entry in entries {
+        for entry in own(client, kind, &name, true, all)? {
             print(&entry, out)?;
         }
     }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use hmac::Hmac;
+use kafka_protocol::error::ResponseError;
 use sha2::{Sha256, Sha512};
 use uuid::Uuid;
 
@@ -46,6 +47,7 @@ pub fn describe(client: &mut Client, entities: &Entities, out: &mut dyn Write) -
                     infos.join(", ")
                 )?;
             }
+            Err(error) if error.code == ResponseError::ResourceNotFound => {}
             Err(error) => writeln!(
                 out,
                 "Error retrieving SCRAM credential configs for user-principal '{user}': ExecutionException: {}",
@@ -69,7 +71,8 @@ pub fn alter(client: &mut Client, user: &str, changes: &Changes) -> Result<(), F
 
 /// `[iterations=8192,]password=secret`
 fn salted(name: &str, mechanism: i8, text: &str) -> Result<Salted, Failure> {
-    let invalid = || Failure::message(format!("Invalid credential property {name}={text}"));
+    let invalid =
+        || Failure::message(format!("Invalid credential property {}={text}", name.replace('-', "_")));
     let (iterations, rest) = match text.strip_prefix("iterations=") {
         Some(rest) => {
             let (number, rest) = rest.split_once(',').ok_or_else(invalid)?;

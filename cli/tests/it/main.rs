@@ -1,5 +1,7 @@
 //! The client against brokers that misbehave, which no real one does on demand.
 
+#![allow(clippy::unwrap_used)]
+
 mod fake_broker;
 
 use std::time::Duration;
