@@ -84,6 +84,18 @@ const _: () = assert!(FETCH_RESPONSE_BYTES_MAX < SHARD_UNSENT_BYTES);
 /// Partitions that one CreateTopics creates, over all its topics (KRaft has the same bound): their records are one batch.
 pub const PARTITIONS_PER_CREATION_MAX: usize = 10_000;
 
+/// Bytes of the name or value of a setting: a string in a metadata record, as in all of Kafka's older encodings.
+pub const CONFIG_TEXT_BYTES_MAX: usize = i16::MAX as usize;
+
+/// Settings that are kept for one broker, or for all: keys that nobody knows are kept too.
+pub const DYNAMIC_SETTINGS_MAX: usize = 1000;
+
+/// Partitions of one answer to DescribeTopicPartitions (Kafka's `max.request.partition.size.limit`).
+pub const DESCRIBED_PARTITIONS_MAX: usize = 2000;
+
+/// Topics whose configuration is resolved in one turn of the controller's shard.
+pub const TOPICS_PER_TURN: usize = 200;
+
 /// Bytes of a batch of metadata records.
 pub const METADATA_BATCH_BYTES_MAX: u32 = 16 << 20;
 

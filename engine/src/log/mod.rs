@@ -331,6 +331,11 @@ impl Log {
         self.state.borrow().epochs.at(offset)
     }
 
+    /// The producers whose state is kept, in order of their ids.
+    pub fn active_producers(&self) -> Vec<ProducerEntry> {
+        self.state.borrow().producers.entries().into_iter().cloned().collect()
+    }
+
     /// Why the partition is not served, if it is corrupt.
     pub fn corruption(&self) -> Option<Corruption> {
         match &self.state.borrow().status {

@@ -1,22 +1,26 @@
-//! ListOffsets (key 2), versions 1 to 10: where a log begins and ends, and where a point in time is in it.
+//! ListOffsets (key 2), versions 0 to 10: where a log begins and ends, and where a point in time is in it.
 //!
 //! Consumers see what is committed, so "latest" is the high watermark in both isolation levels: without transactions the
 //! last stable offset is the same. With no tiered storage, "earliest local" (-4, KIP-405) is the log start and "latest
-//! tiered" (-5, KIP-1005) does not exist (-1). Version 0 (several offsets per partition) is not answered.
+//! tiered" (-5, KIP-1005) does not exist (-1). Version 0 may ask for several offsets per partition, of segments in Kafka's
+//! case; it gets the one that later versions get.
 
 use std::collections::HashSet;
 use std::rc::Rc;
 
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ListOffsetsRequest;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
+use kafka_protocol::messages::{BrokerId, ListOffsetsRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
 use thalweg_engine::id::{PartitionId, ShardId};
 use thalweg_engine::log::Log;
+use thalweg_protocol::wire::{Reader, WireError};
 
 use super::shape::{Shape, array, fixed, string};
-use super::{Api, Reply, Request, RequestError};
+use super::{Api, Reply, Request, RequestError, oldest};
 use crate::errors;
 use crate::scatter::{join_all, scatter};
 use crate::shard::ServerShard;
@@ -24,15 +28,15 @@ use crate::shard::ServerShard;
 pub const API: Api = Api {
     key: 2,
     name: "ListOffsets",
-    versions: (1, 10),
+    versions: (0, 10),
     flexible: 6,
     overlaps: false,
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const PARTITION: &Shape = &[fixed(4), fixed(4).since(4), fixed(8)];
+const PARTITION: &Shape = &[fixed(4), fixed(4).since(4), fixed(8), fixed(4).until(0)];
 const TOPIC: &Shape = &[string(), array(PARTITION)];
-const SHAPE: &Shape = &[fixed(4), fixed(1).since(2), array(TOPIC), fixed(4).since(10)];
+pub const SHAPE: &Shape = &[fixed(4), fixed(1).since(2), array(TOPIC), fixed(4).since(10)];
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -58,13 +62,58 @@ struct Answer {
 const NOWHERE: Answer = Answer { offset: -1, timestamp: -1, leader_epoch: -1 };
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
-    let body: ListOffsetsRequest = request.decode(SHAPE)?;
-    let (mut results, questions) = plan(&shard, &body, request.version);
+    let body = if request.version < OLDEST {
+        read_old(&request.checked_body(SHAPE)?)?
+    } else {
+        request.decode(SHAPE)?
+    };
+    let (mut results, questions) = plan(&shard, &body, request.version.max(OLDEST));
     let mut answers = scatter(&shard, questions, answer_all).await.into_iter();
     for result in results.iter_mut().filter(|result| result.is_none()) {
         *result = Some(answers.next().flatten().unwrap_or(Err(ResponseError::NotLeaderOrFollower)));
     }
-    request.reply(&respond(body, results, request.version))
+    let response = respond(body, results, request.version);
+    if request.version < OLDEST { reply_old(&request, &response) } else { request.reply(&response) }
+}
+
+/// The oldest version of the codec.
+const OLDEST: i16 = 1;
+
+/// Reads the body of a version that the codec does not have.
+///
+/// # Errors
+/// If it ends early.
+pub fn read_old(body: &[u8]) -> Result<ListOffsetsRequest, WireError> {
+    let mut reader = Reader::new(body, false);
+    let replica = reader.i32()?;
+    let topics = oldest::elements(&mut reader, |reader| {
+        let name = TopicName(StrBytes::from_string(reader.string()?.to_owned()));
+        let partitions = oldest::elements(reader, |reader| {
+            let (index, timestamp, _offsets_max) = (reader.i32()?, reader.i64()?, reader.i32()?);
+            let asked = ListOffsetsPartition::default().with_partition_index(index);
+            Ok(asked.with_current_leader_epoch(-1).with_timestamp(timestamp))
+        })?;
+        Ok(ListOffsetsTopic::default().with_name(name).with_partitions(partitions))
+    })?;
+    Ok(ListOffsetsRequest::default().with_replica_id(BrokerId(replica)).with_topics(topics))
+}
+
+fn reply_old(request: &Request, response: &ListOffsetsResponse) -> Result<Reply, RequestError> {
+    oldest::reply(request, |body| {
+        body.count(Some(response.topics.len()))?;
+        for topic in &response.topics {
+            body.string(&topic.name)?;
+            body.count(Some(topic.partitions.len()))?;
+            for found in &topic.partitions {
+                body.i32(found.partition_index);
+                body.i16(found.error_code);
+                let offsets = (found.offset >= 0).then_some(found.offset);
+                body.count(Some(offsets.iter().count()))?;
+                offsets.into_iter().for_each(|offset| body.i64(offset));
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Result of one partition in the request's order; `None` waits for its shard.
@@ -180,8 +229,6 @@ fn respond_one(
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-
     use super::super::encode_reply;
     use super::*;
 
@@ -190,7 +237,7 @@ mod tests {
     fn every_version_can_be_encoded() {
         let topic = ListOffsetsTopic::default().with_partitions(vec![ListOffsetsPartition::default(); 2]);
         let body = ListOffsetsRequest::default().with_topics(vec![topic]);
-        for version in API.versions.0..=API.versions.1 {
+        for version in OLDEST..=API.versions.1 {
             let answer = Answer { offset: 7, timestamp: 8, leader_epoch: 9 };
             let results = vec![Some(Ok(answer)), Some(Err(ResponseError::FencedLeaderEpoch))];
             let encoded = encode_reply(1, false, &respond(body.clone(), results, version), version);

@@ -33,7 +33,7 @@ pub const API: Api = Api {
 };
 
 const TOPIC: &Shape = &[fixed(16).since(10), string()];
-const SHAPE: &Shape = &[array(TOPIC), fixed(1).since(4), fixed(1).since(8).until(10), fixed(1).since(8)];
+pub const SHAPE: &Shape = &[array(TOPIC), fixed(1).since(4), fixed(1).since(8).until(10), fixed(1).since(8)];
 
 /// "Not asked for", in fields of authorized operations.
 pub const NO_OPERATIONS: i32 = i32::MIN;

@@ -29,7 +29,7 @@ pub const API: Api = Api {
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const SHAPE: &Shape = &[string().until(3), fixed(1).since(1), plain_array(&string()).since(4)];
+pub const SHAPE: &Shape = &[string().until(3), fixed(1).since(1), plain_array(&string()).since(4)];
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -158,7 +158,10 @@ mod tests {
             rack: None,
             endpoints: vec![endpoint("h"), endpoint("")],
         };
-        let image = MetadataImage::new(broker);
+        let image = MetadataImage::new(
+            broker,
+            std::sync::Arc::new(crate::config::resolve(crate::config::Properties::default(), 1).unwrap().0),
+        );
         assert_eq!(this_broker(&image, 0).ok().map(|node| node.port), Some(9092));
         assert_eq!(this_broker(&image, 1).err(), Some(ResponseError::CoordinatorNotAvailable));
     }

@@ -23,7 +23,7 @@ pub const API: Api = Api {
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const SHAPE: &Shape = &[string().since(3), string().since(3)];
+pub const SHAPE: &Shape = &[string().since(3), string().since(3)];
 
 async fn handle(_shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
     let body: ApiVersionsRequest = request.decode(SHAPE)?;

@@ -1,7 +1,8 @@
-//! CreateTopics (key 19), versions 2 to 7.
+//! CreateTopics (key 19), versions 0 to 7.
 //!
 //! All valid topics of a request become durable together, and their logs exist when the answer leaves, whatever
-//! `timeout` says. Versions 0 and 1 (Kafka before 0.11) are not answered. Version 5 and above return the configuration,
+//! `timeout` says. Version 0 cannot only validate, and
+//! its answer has no messages; version 1 is version 2 without a throttle time. Version 5 and above return the configuration,
 //! version 7 the topic's id.
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use kafka_protocol::messages::create_topics_response::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::shape::{Shape, array, fixed, plain_array, string};
-use super::{Api, Reply, Request, RequestError};
+use super::{Api, Reply, Request, RequestError, oldest};
 use crate::config::{BrokerConfig, TopicConfig, describe_topic};
 use crate::metadata::{self, Creation, CreationError, TopicSpec};
 use crate::shard::ServerShard;
@@ -23,7 +24,7 @@ use crate::shard::ServerShard;
 pub const API: Api = Api {
     key: 19,
     name: "CreateTopics",
-    versions: (2, 7),
+    versions: (0, 7),
     flexible: 5,
     overlaps: false,
     handle: |shard, request| Box::pin(handle(shard, request)),
@@ -32,10 +33,17 @@ pub const API: Api = Api {
 const ASSIGNMENT: &Shape = &[fixed(4), plain_array(&fixed(4))];
 const CONFIG: &Shape = &[string(), string()];
 const TOPIC: &Shape = &[string(), fixed(4), fixed(2), array(ASSIGNMENT), array(CONFIG)];
-const SHAPE: &Shape = &[array(TOPIC), fixed(4), fixed(1)];
+pub const SHAPE: &Shape = &[array(TOPIC), fixed(4), fixed(1).since(1)];
+
+/// What version 0 lacks at its end: `validate_only`.
+const NOT_ONLY_VALIDATE: &[u8] = &[0];
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
-    let asked: CreateTopicsRequest = request.decode(SHAPE)?;
+    let asked: CreateTopicsRequest = match request.version {
+        0 => request.decode_extended(SHAPE, OLDEST, NOT_ONLY_VALIDATE)?,
+        1 => request.decode_as(SHAPE, OLDEST)?,
+        _ => request.decode(SHAPE)?,
+    };
     let mut named: HashMap<&str, usize> = HashMap::new();
     for topic in &asked.topics {
         *named.entry(topic.name.as_str()).or_default() += 1;
@@ -44,12 +52,30 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
     let once: Vec<&CreatableTopic> = asked.topics.iter().filter(unique).collect();
     let specs = once.iter().map(|topic| spec(topic)).collect();
     let answers = metadata::create_topics(&shard, specs, asked.validate_only).await;
-    let mut results: Vec<_> =
-        once.iter().zip(answers).map(|(topic, answer)| result(&shard.config, topic, answer)).collect();
+    let mut results: Vec<_> = once
+        .iter()
+        .zip(answers)
+        .map(|(topic, answer)| result(&shard.metadata.image().config, topic, answer))
+        .collect();
     let twice = named.into_iter().filter(|(_, times)| *times > 1).map(|(name, _)| repeated(name));
     results.extend(twice);
-    request.reply(&CreateTopicsResponse::default().with_topics(results))
+    let response = CreateTopicsResponse::default().with_topics(results);
+    match request.version {
+        0 => oldest::reply(&request, |body| {
+            body.count(Some(response.topics.len()))?;
+            for topic in &response.topics {
+                body.string(&topic.name)?;
+                body.i16(topic.error_code);
+            }
+            Ok(())
+        }),
+        1 => oldest::reply_without_throttle(&request, &response, OLDEST),
+        _ => request.reply(&response),
+    }
 }
+
+/// The oldest version of the codec.
+const OLDEST: i16 = 2;
 
 fn spec(topic: &CreatableTopic) -> TopicSpec {
     let brokers = |ids: &[kafka_protocol::messages::BrokerId]| ids.iter().map(|id| id.0).collect();

@@ -1,6 +1,6 @@
-//! DeleteTopics (key 20), versions 1 to 6: by name, and from version 6 on by id.
+//! DeleteTopics (key 20), versions 0 to 6: by name, and from version 6 on by id.
 //!
-//! A topic is gone when the answer leaves, whatever `timeout` says. Version 0 is not answered. With
+//! A topic is gone when the answer leaves, whatever `timeout` says. Version 0 is version 1 without a throttle time. With
 //! `delete.topic.enable=false` nothing is deleted: TOPIC_DELETION_DISABLED (INVALID_REQUEST before version 3).
 
 use std::collections::HashSet;
@@ -13,7 +13,7 @@ use kafka_protocol::messages::delete_topics_response::{DeletableTopicResult, Del
 use kafka_protocol::protocol::StrBytes;
 
 use super::shape::{Shape, array, fixed, plain_array, string};
-use super::{Api, Reply, Request, RequestError};
+use super::{Api, Reply, Request, RequestError, oldest};
 use crate::group;
 use crate::metadata::{self, TopicRef};
 use crate::shard::ServerShard;
@@ -21,17 +21,17 @@ use crate::shard::ServerShard;
 pub const API: Api = Api {
     key: 20,
     name: "DeleteTopics",
-    versions: (1, 6),
+    versions: (0, 6),
     flexible: 4,
     overlaps: false,
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
 const TOPIC: &Shape = &[string(), fixed(16)];
-const SHAPE: &Shape = &[array(TOPIC).since(6), plain_array(&string()).until(5), fixed(4)];
+pub const SHAPE: &Shape = &[array(TOPIC).since(6), plain_array(&string()).until(5), fixed(4)];
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
-    let asked: DeleteTopicsRequest = request.decode(SHAPE)?;
+    let asked: DeleteTopicsRequest = request.decode_as(SHAPE, request.version.max(OLDEST))?;
     let named = asked.topic_names.into_iter().map(|name| DeleteTopicState::default().with_name(Some(name)));
     let topics: Vec<DeleteTopicState> = asked.topics.into_iter().chain(named).collect();
     let mut results = Vec::with_capacity(topics.len());
@@ -43,8 +43,15 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
             Err((error, message)) => refused(topic, error, message),
         });
     }
-    request.reply(&DeleteTopicsResponse::default().with_responses(results))
+    let response = DeleteTopicsResponse::default().with_responses(results);
+    match request.version {
+        0 => oldest::reply_without_throttle(&request, &response, OLDEST),
+        _ => request.reply(&response),
+    }
 }
+
+/// The oldest version of the codec.
+const OLDEST: i16 = 1;
 
 /// What to delete, if the request makes sense.
 fn checked(

@@ -24,7 +24,7 @@ pub const API: Api = Api {
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const SHAPE: &Shape = &[string(), fixed(4), fixed(8).since(3), fixed(2).since(3)];
+pub const SHAPE: &Shape = &[string(), fixed(4), fixed(8).since(3), fixed(2).since(3)];
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
     let asked: InitProducerIdRequest = request.decode(SHAPE)?;

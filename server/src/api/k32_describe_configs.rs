@@ -1,9 +1,8 @@
-//! DescribeConfigs (key 32), versions 1 to 4: the configuration of topics and of this broker.
+//! DescribeConfigs (key 32), versions 0 to 4: the configuration of topics, of this broker, and of what it logs.
 //!
 //! Sources and synonyms since version 1 (KIP-226), types and documentation since version 3 (KIP-569). An empty broker name
-//! asks for the cluster's dynamic defaults, of which there are none. Broker loggers are not in this version:
-//! INVALID_REQUEST. Version 0 is not answered. A resource that is asked for twice is answered once, with all keys that were
-//! asked for; no keys are all keys.
+//! asks for what was set for all brokers. A resource that is asked for twice is answered once, with all keys that were asked
+//! for; no keys are all keys.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,35 +14,42 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::config_resource::{BROKER, BROKER_LOGGER, Refusal, TOPIC};
 use super::shape::{Shape, array, fixed, plain_array, string};
-use super::{Api, Reply, Request, RequestError};
-use crate::config::{Described, Synonym, describe_broker, describe_topic};
+use super::{Api, Reply, Request, RequestError, oldest};
+use crate::broker::loggers;
+use crate::config::{
+    ConfigSource, Described, Synonym, describe_broker, describe_cluster_default, describe_topic,
+};
 use crate::metadata::check_topic_name;
 use crate::shard::ServerShard;
 
 pub const API: Api = Api {
     key: 32,
     name: "DescribeConfigs",
-    versions: (1, 4),
+    versions: (0, 4),
     flexible: 4,
     overlaps: false,
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
 const RESOURCE: &Shape = &[fixed(1), string(), plain_array(&string())];
-const SHAPE: &Shape = &[array(RESOURCE), fixed(1), fixed(1).since(3)];
+pub const SHAPE: &Shape = &[array(RESOURCE), fixed(1).since(1), fixed(1).since(3)];
 
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
+/// What version 0 lacks at its end: `include_synonyms`.
+const NO_SYNONYMS: &[u8] = &[0];
+
+/// The oldest version of the codec.
+const OLDEST: i16 = 1;
 
 /// First version with types and documentation.
 const KINDS_FROM: i16 = 3;
 
-/// Why a resource cannot be described.
-type Refusal = (ResponseError, String);
-
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
-    let asked: DescribeConfigsRequest = request.decode(SHAPE)?;
+    let asked: DescribeConfigsRequest = match request.version {
+        0 => request.decode_extended(SHAPE, OLDEST, NO_SYNONYMS)?,
+        _ => request.decode(SHAPE)?,
+    };
     let documented = asked.include_documentation && request.version >= KINDS_FROM;
     let shown = Shown {
         synonyms: asked.include_synonyms,
@@ -52,7 +58,34 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
     };
     let answer = |resource: &DescribeConfigsResource| result(resource, describe(&shard, resource), &shown);
     let results = merged(asked.resources).iter().map(answer).collect();
-    request.reply(&DescribeConfigsResponse::default().with_results(results))
+    let response = DescribeConfigsResponse::default().with_results(results);
+    match request.version {
+        0 => reply_in_version_0(&request, &response),
+        _ => request.reply(&response),
+    }
+}
+
+/// Version 0 knows defaults, and no other sources.
+fn reply_in_version_0(request: &Request, response: &DescribeConfigsResponse) -> Result<Reply, RequestError> {
+    oldest::reply(request, |body| {
+        body.i32(response.throttle_time_ms);
+        body.count(Some(response.results.len()))?;
+        for result in &response.results {
+            body.i16(result.error_code);
+            body.nullable_string(result.error_message.as_deref())?;
+            body.i8(result.resource_type);
+            body.string(&result.resource_name)?;
+            body.count(Some(result.configs.len()))?;
+            for config in &result.configs {
+                body.string(&config.name)?;
+                body.nullable_string(config.value.as_deref())?;
+                body.i8(i8::from(config.read_only));
+                body.i8(i8::from(config.config_source == ConfigSource::Default.code()));
+                body.i8(i8::from(config.is_sensitive));
+            }
+        }
+        Ok(())
+    })
 }
 
 /// One entry per resource, in the order of their first ones.
@@ -87,15 +120,15 @@ fn describe(shard: &ServerShard, resource: &DescribeConfigsResource) -> Result<V
         TOPIC => {
             check_topic_name(name).map_err(|message| (ResponseError::InvalidTopicException, message))?;
             match shard.metadata.image().topic(name) {
-                Some(topic) => Ok(describe_topic(&shard.config, &topic.config)),
+                Some(topic) => Ok(describe_topic(&shard.metadata.image().config, &topic.config)),
                 None => Err((ResponseError::UnknownTopicOrPartition, String::new())),
             }
         }
-        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER if name.is_empty() => Ok(describe_cluster_default(&shard.metadata.image().config)),
         BROKER => {
             let id = shard.metadata.image().broker.id;
             match name.parse() {
-                Ok(asked) if id == asked => Ok(describe_broker(&shard.config, id)),
+                Ok(asked) if id == asked => Ok(describe_broker(&shard.metadata.image().config, id)),
                 Ok(asked) => {
                     let asked: i32 = asked;
                     Err((
@@ -107,6 +140,19 @@ fn describe(shard: &ServerShard, resource: &DescribeConfigsResource) -> Result<V
                     ResponseError::InvalidRequest,
                     format!("Broker id must be an integer, but it is: {name}"),
                 )),
+            }
+        }
+        BROKER_LOGGER => {
+            let id = shard.metadata.image().broker.id;
+            let refuse = |message| Err((ResponseError::InvalidRequest, message));
+            match name.parse::<i32>() {
+                Ok(asked) if asked == id => Ok(loggers::levels()
+                    .into_iter()
+                    .map(|(name, level)| Described::logger(name, level))
+                    .collect()),
+                Ok(asked) => refuse(format!("Unexpected broker id, expected {id} but received {asked}")),
+                Err(_) if name.is_empty() => refuse("Broker id must not be empty".to_owned()),
+                Err(_not_a_number) => refuse(format!("Broker id must be an integer, but it is: {name}")),
             }
         }
         other => Err((ResponseError::InvalidRequest, format!("Unsupported resource type: {other}"))),

@@ -25,7 +25,7 @@ pub const API: Api = Api {
     handle: |shard, request| Box::pin(handle(shard, request)),
 };
 
-const SHAPE: &Shape = &[fixed(1), fixed(1).since(1), fixed(1).since(2)];
+pub const SHAPE: &Shape = &[fixed(1), fixed(1).since(1), fixed(1).since(2)];
 
 const BROKERS: i8 = 1;
 const CONTROLLERS: i8 = 2;

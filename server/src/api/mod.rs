@@ -5,6 +5,8 @@
 //! drift apart. A handler runs on the shard that owns the connection and ends in a [`Reply`]; it never touches the
 //! socket. Kafka's error codes are chosen in `crate::errors`, not here.
 
+pub mod cold;
+mod config_resource;
 pub mod k00_produce;
 pub mod k01_fetch;
 pub mod k02_list_offsets;
@@ -18,15 +20,44 @@ pub mod k13_leave_group;
 pub mod k14_sync_group;
 pub mod k15_describe_groups;
 pub mod k16_list_groups;
+pub mod k17_sasl_handshake;
 pub mod k18_api_versions;
 pub mod k19_create_topics;
 pub mod k20_delete_topics;
+pub mod k21_delete_records;
 pub mod k22_init_producer_id;
 pub mod k23_offset_for_leader_epoch;
+pub mod k29_describe_acls;
+pub mod k30_create_acls;
+pub mod k31_delete_acls;
 pub mod k32_describe_configs;
+pub mod k33_alter_configs;
+pub mod k34_alter_replica_log_dirs;
+pub mod k35_describe_log_dirs;
+pub mod k36_sasl_authenticate;
+pub mod k37_create_partitions;
+pub mod k38_create_delegation_token;
+pub mod k39_renew_delegation_token;
+pub mod k40_expire_delegation_token;
+pub mod k41_describe_delegation_token;
 pub mod k42_delete_groups;
+pub mod k43_elect_leaders;
+pub mod k44_incremental_alter_configs;
+pub mod k45_alter_partition_reassignments;
+pub mod k46_list_partition_reassignments;
 pub mod k47_offset_delete;
+pub mod k48_describe_client_quotas;
+pub mod k49_alter_client_quotas;
+pub mod k50_describe_user_scram_credentials;
+pub mod k51_alter_user_scram_credentials;
+pub mod k57_update_features;
 pub mod k60_describe_cluster;
+pub mod k61_describe_producers;
+pub mod k65_describe_transactions;
+pub mod k66_list_transactions;
+pub mod k74_list_config_resources;
+pub mod k75_describe_topic_partitions;
+mod oldest;
 mod request;
 pub mod shape;
 
@@ -70,7 +101,7 @@ impl Api {
 }
 
 /// Every API that is answered, by key.
-pub static APIS: [&Api; 22] = [
+pub static APIS: &[&Api] = &[
     &k00_produce::API,
     &k01_fetch::API,
     &k02_list_offsets::API,
@@ -84,15 +115,43 @@ pub static APIS: [&Api; 22] = [
     &k14_sync_group::API,
     &k15_describe_groups::API,
     &k16_list_groups::API,
+    &k17_sasl_handshake::API,
     &k18_api_versions::API,
     &k19_create_topics::API,
     &k20_delete_topics::API,
+    &k21_delete_records::API,
     &k22_init_producer_id::API,
     &k23_offset_for_leader_epoch::API,
+    &k29_describe_acls::API,
+    &k30_create_acls::API,
+    &k31_delete_acls::API,
     &k32_describe_configs::API,
+    &k33_alter_configs::API,
+    &k34_alter_replica_log_dirs::API,
+    &k35_describe_log_dirs::API,
+    &k36_sasl_authenticate::API,
+    &k37_create_partitions::API,
+    &k38_create_delegation_token::API,
+    &k39_renew_delegation_token::API,
+    &k40_expire_delegation_token::API,
+    &k41_describe_delegation_token::API,
     &k42_delete_groups::API,
+    &k43_elect_leaders::API,
+    &k44_incremental_alter_configs::API,
+    &k45_alter_partition_reassignments::API,
+    &k46_list_partition_reassignments::API,
     &k47_offset_delete::API,
+    &k48_describe_client_quotas::API,
+    &k49_alter_client_quotas::API,
+    &k50_describe_user_scram_credentials::API,
+    &k51_alter_user_scram_credentials::API,
+    &k57_update_features::API,
     &k60_describe_cluster::API,
+    &k61_describe_producers::API,
+    &k65_describe_transactions::API,
+    &k66_list_transactions::API,
+    &k74_list_config_resources::API,
+    &k75_describe_topic_partitions::API,
 ];
 
 /// The API of `key`, if it is answered at all.

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable};
 use thalweg_engine::io::Monotonic;
 use thalweg_engine::reactor::sync::Latch;
+use thalweg_protocol::wire::WireError;
 
 use super::shape::Shape;
 use super::{Api, shape};
@@ -95,13 +96,45 @@ impl Request {
         self.decode_as(shape, self.version)
     }
 
-    /// As [`decode`](Self::decode), as if the request were of `version`, which has the same layout: `kafka-protocol` lacks
-    /// some that Kafka 3.2.0 still answers.
+    /// As [`decode`](Self::decode), with another version of the body: what the oldest versions of some APIs need, which that
+    /// crate has no more, and which are the next one byte for byte.
     ///
     /// # Errors
     /// As `decode`.
     pub fn decode_as<M: Decodable>(&self, shape: &Shape, version: i16) -> Result<M, RequestError> {
-        let mut body = self.frame.slice(self.body_at.min(self.frame.len())..);
+        self.decode_extended(shape, version, &[])
+    }
+
+    /// As [`decode_as`](Self::decode_as), with `more` bytes behind the body: fields that the next version added at its end.
+    ///
+    /// # Errors
+    /// As `decode`.
+    pub fn decode_extended<M: Decodable>(
+        &self,
+        shape: &Shape,
+        version: i16,
+        more: &[u8],
+    ) -> Result<M, RequestError> {
+        let mut body = self.body()?;
+        if !more.is_empty() {
+            body = [&body, more].concat().into();
+        }
+        shape::check(shape, &body, version, self.api.is_flexible(version))?;
+        M::decode(&mut body, version).map_err(|error| RequestError::Malformed(error.to_string()))
+    }
+
+    /// The body, once its shape has been checked, to be read by hand.
+    ///
+    /// # Errors
+    /// As `decode`.
+    pub fn checked_body(&self, shape: &Shape) -> Result<Bytes, RequestError> {
+        let body = self.body()?;
+        shape::check(shape, &body, self.version, self.api.is_flexible(self.version))?;
+        Ok(body)
+    }
+
+    fn body(&self) -> Result<Bytes, RequestError> {
+        let body = self.frame.slice(self.body_at.min(self.frame.len())..);
         if body.len() > bounds::COLD_REQUEST_BYTES_MAX {
             return Err(RequestError::Malformed(format!(
                 "{} bytes for {}, at most {} are read",
@@ -110,8 +143,7 @@ impl Request {
                 bounds::COLD_REQUEST_BYTES_MAX
             )));
         }
-        shape::check(shape, &body, version, self.api.is_flexible(version))?;
-        M::decode(&mut body, version).map_err(|error| RequestError::Malformed(error.to_string()))
+        Ok(body)
     }
 
     /// Encodes `message` as the answer to this request, in the request's version.
@@ -159,6 +191,22 @@ pub fn encode_reply<M: Encodable>(
     let length = i32::try_from(frame.len() - 4).map_err(|error| RequestError::Encode(error.to_string()))?;
     frame[..4].copy_from_slice(&length.to_be_bytes());
     Ok(Reply::Frame(Frame::from(frame.freeze())))
+}
+
+/// A whole response frame around a body that is encoded already, with the header that has no tagged fields.
+pub(super) fn frame(correlation_id: i32, body: &[u8]) -> Result<Reply, RequestError> {
+    let length = i32::try_from(body.len() + 4).map_err(|error| RequestError::Encode(error.to_string()))?;
+    let mut frame = BytesMut::with_capacity(body.len() + FRAME_HEAD_BYTES_MAX);
+    frame.put_i32(length);
+    frame.put_i32(correlation_id);
+    frame.put_slice(body);
+    Ok(Reply::Frame(Frame::from(frame.freeze())))
+}
+
+impl From<WireError> for RequestError {
+    fn from(error: WireError) -> RequestError {
+        RequestError::Malformed(error.to_string())
+    }
 }
 
 /// Size field, correlation id, count of tagged fields.

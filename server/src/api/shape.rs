@@ -26,6 +26,8 @@ enum Kind {
     Fixed(usize),
     Str,
     Bytes,
+    /// A struct that may be null.
+    Optional(&'static Shape),
     Array(&'static Shape),
     /// An array of a plain type: its elements have no tagged fields of their own.
     Plain(&'static Field),
@@ -44,6 +46,11 @@ pub const fn string() -> Field {
 /// Bytes, nullable or not; compact in a flexible version.
 pub const fn bytes() -> Field {
     Field { first: 0, last: i16::MAX, kind: Kind::Bytes }
+}
+
+/// A struct that may be null: a byte below 0 where it is.
+pub const fn optional(fields: &'static Shape) -> Field {
+    Field { first: 0, last: i16::MAX, kind: Kind::Optional(fields) }
 }
 
 /// An array of structs, nullable or not; compact in a flexible version, and each element then ends in tagged fields.
@@ -108,6 +115,10 @@ impl Walk<'_> {
             Kind::Fixed(bytes) => Ok(self.reader.take(bytes).map(drop)?),
             Kind::Str => Ok(self.reader.nullable_string().map(drop)?),
             Kind::Bytes => Ok(self.reader.nullable_bytes().map(drop)?),
+            Kind::Optional(fields) => match self.reader.i8()? {
+                ..0 => Ok(()),
+                _ => self.fields(fields),
+            },
             Kind::Array(element) => self.elements(|walk| walk.fields(element)),
             Kind::Plain(element) => self.elements(|walk| walk.field(element)),
         }

@@ -7,6 +7,7 @@ mod arguments;
 mod dir_lock;
 mod host_name;
 mod identity;
+pub mod loggers;
 mod output;
 mod serve;
 mod signal;

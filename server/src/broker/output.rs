@@ -1,6 +1,6 @@
 //! Log lines on standard output, in the shape of Kafka's: `[2026-11-22 18:39:03,123] INFO message (target)`.
 //!
-//! `RUST_LOG` filters as everywhere in Rust; without it `info`.
+//! `RUST_LOG` filters as everywhere in Rust; without it `info`. A level that a client sets ([`loggers`]) takes its place.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -12,13 +12,22 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::loggers;
+
 /// Starts writing. Called once; later calls do nothing.
 pub fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stdout().is_terminal())
-        .event_format(Line);
+        .event_format(Line)
+        .with_filter_reloading();
+    let handle = lines.reload_handle();
+    loggers::attach(Box::new(move |filter| {
+        if let Err(error) = handle.reload(filter) {
+            tracing::warn!(%error, "The levels of the loggers could not be changed");
+        }
+    }));
     // Fails only if there is a subscriber already, as in a test.
     drop(lines.try_init());
 }

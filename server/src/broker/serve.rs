@@ -58,7 +58,8 @@ pub fn serve(config: BrokerConfig, identity: Identity, stop: StopRequest) -> Res
         rack: config.rack.clone(),
         endpoints: Vec::new(),
     };
-    let (config, metadata) = (Arc::new(config), Arc::new(Metadata::new(MetadataImage::new(broker))));
+    let config = Arc::new(config);
+    let metadata = Arc::new(Metadata::new(MetadataImage::new(broker, Arc::clone(&config))));
     let failure: Arc<Mutex<Option<ServeError>>> = Arc::default();
     let seen = Arc::clone(&failure);
     let shard = move |context| ServerShard::new(context, Arc::clone(&config), Arc::clone(&metadata));

@@ -64,6 +64,7 @@ pub static BROKER_KEYS: &[Key] = &[
     Key::new("max.connections.per.ip.overrides", Kind::String, Some(""), "Other bounds than max.connections.per.ip, ADDRESS:BOUND each, separated by commas."),
     Key::new("max.incremental.fetch.session.cache.slots", Kind::Int, Some("1000"), "Fetch sessions (KIP-227) that are kept.").check(Check::Min(0)),
     Key::new("message.max.bytes", Kind::Int, Some("1048588"), "Default of max.message.bytes.").check(Check::Range(0, BATCH_BYTES_MAX)),
+    Key::new("metadata.log.max.record.bytes.between.snapshots", Kind::Long, Some("20971520"), "Bytes of metadata records after which the metadata log goes on from a snapshot of the whole.").check(Check::Min(1)),
     Key::new("min.insync.replicas", Kind::Int, Some("1"), "Default of the topic's min.insync.replicas.").check(Check::Min(1)),
     Key::new("node.id", Kind::Int, Some("-1"), "The same as broker.id."),
     Key::new("num.io.threads", Kind::Int, Some("8"), "Bounds the number of shards while num.shards is not set.").check(Check::Min(1)),

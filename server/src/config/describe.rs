@@ -1,8 +1,11 @@
 //! The configuration as DescribeConfigs shows it: value, where it comes from, and its synonyms (KIP-226).
 //!
-//! Order and rules of synonyms follow `ConfigHelper` and `DynamicBrokerConfig.brokerConfigSynonyms` of Kafka 3.2.0, with
-//! one difference: nothing of a broker can be changed while it runs, so all its keys are read-only.
+//! Order and rules of synonyms follow `ConfigHelper` and `DynamicBrokerConfig.brokerConfigSynonyms` of Kafka 3.2.0. What
+//! cannot be changed while the server runs is read-only.
 
+use std::collections::BTreeSet;
+
+use super::dynamic::is_dynamic;
 use super::key::{Key, Kind};
 use super::resolve::all_keys;
 use super::topic_keys::TOPIC_KEYS;
@@ -12,8 +15,11 @@ use super::{BrokerConfig, TopicConfig, broker_keys, unsupported_keys};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConfigSource {
     Topic,
+    DynamicBroker,
+    DynamicDefaultBroker,
     StaticBroker,
     Default,
+    DynamicBrokerLogger,
 }
 
 impl ConfigSource {
@@ -21,8 +27,11 @@ impl ConfigSource {
     pub const fn code(self) -> i8 {
         match self {
             ConfigSource::Topic => 1,
+            ConfigSource::DynamicBroker => 2,
+            ConfigSource::DynamicDefaultBroker => 3,
             ConfigSource::StaticBroker => 4,
             ConfigSource::Default => 5,
+            ConfigSource::DynamicBrokerLogger => 6,
         }
     }
 }
@@ -51,15 +60,58 @@ pub struct Described {
     pub documentation: Option<&'static str>,
 }
 
+impl Described {
+    /// A logger and its level.
+    pub fn logger(name: &str, level: &str) -> Described {
+        Described {
+            name: name.to_owned(),
+            value: Some(level.to_owned()),
+            source: ConfigSource::DynamicBrokerLogger,
+            read_only: false,
+            sensitive: false,
+            synonyms: Vec::new(),
+            kind: 0,
+            documentation: Some(""),
+        }
+    }
+}
+
 /// Every key of the broker, and what was set that is no key. `broker_id` is the one in force.
 pub fn describe_broker(config: &BrokerConfig, broker_id: i32) -> Vec<Described> {
-    let strangers = config
-        .properties
-        .iter()
-        .filter(|(name, _)| broker_keys::find(name).is_none() && unsupported_keys::find(name).is_none());
+    let is_stranger = |name: &str| find_key(name).is_none();
+    let strangers: BTreeSet<&str> = (config.properties.iter().map(|(name, _)| name))
+        .chain(config.dynamic.broker.keys().chain(config.dynamic.cluster.keys()).map(String::as_str))
+        .filter(|name| is_stranger(name))
+        .collect();
     let known =
         all_keys().filter(|key| !is_hidden(key)).map(|key| describe_broker_key(config, key, broker_id));
-    known.chain(strangers.map(|(name, _)| stranger(name))).collect()
+    known.chain(strangers.into_iter().map(|name| stranger(config, name))).collect()
+}
+
+/// What was set for all brokers while they ran, and nothing else.
+pub fn describe_cluster_default(config: &BrokerConfig) -> Vec<Described> {
+    let describe = |(name, value): (&String, &String)| {
+        let key = find_key(name);
+        let sensitive = key.is_none_or(Key::is_sensitive);
+        let value = key.map_or_else(String::new, |key| canonical(key, value));
+        let value = (!sensitive).then_some(value);
+        let source = ConfigSource::DynamicDefaultBroker;
+        Described {
+            name: name.clone(),
+            value: value.clone(),
+            source,
+            read_only: !is_dynamic(name),
+            sensitive,
+            synonyms: vec![Synonym { name: name.clone(), value, source }],
+            kind: key.map_or(0, |key| key.kind.code()),
+            documentation: key.map(|key| key.doc),
+        }
+    };
+    config.dynamic.cluster.iter().map(describe).collect()
+}
+
+fn find_key(name: &str) -> Option<&'static Key> {
+    broker_keys::find(name).or_else(|| unsupported_keys::find(name))
 }
 
 /// Keys that Kafka 3.2.0 reads and does not show: of unfinished tiered storage, and for its own tests.
@@ -68,18 +120,16 @@ fn is_hidden(key: &Key) -> bool {
 }
 
 fn describe_broker_key(config: &BrokerConfig, key: &Key, broker_id: i32) -> Described {
+    let synonyms = broker_synonyms(config, key.name);
     let value = match key.name {
         "broker.id" | "node.id" => Some(broker_id.to_string()),
-        name => {
-            config.properties.get(name).map(|text| canonical(key, text)).or(key.default.map(str::to_owned))
-        }
+        name => set_value(config, name).map(|text| canonical(key, text)).or(key.default.map(str::to_owned)),
     };
-    let synonyms = broker_synonyms(config, key.name);
     Described {
         name: key.name.to_owned(),
         value: value.filter(|_| !key.is_sensitive()),
         source: synonyms.first().map_or(ConfigSource::Default, |synonym| synonym.source),
-        read_only: true,
+        read_only: !is_dynamic(key.name),
         sensitive: key.is_sensitive(),
         synonyms,
         kind: key.kind.code(),
@@ -87,16 +137,31 @@ fn describe_broker_key(config: &BrokerConfig, key: &Key, broker_id: i32) -> Desc
     }
 }
 
+/// Where values are set, the one that counts most first.
+fn settings<'a>(config: &'a BrokerConfig, name: &str) -> [(ConfigSource, Option<&'a str>); 3] {
+    [
+        (ConfigSource::DynamicBroker, config.dynamic.broker.get(name).map(String::as_str)),
+        (ConfigSource::DynamicDefaultBroker, config.dynamic.cluster.get(name).map(String::as_str)),
+        (ConfigSource::StaticBroker, config.properties.get(name)),
+    ]
+}
+
+fn set_value<'a>(config: &'a BrokerConfig, name: &str) -> Option<&'a str> {
+    settings(config, name).into_iter().find_map(|(_, value)| value)
+}
+
 /// A key that nobody knows may hold anything, so its value is not shown.
-fn stranger(name: &str) -> Described {
-    let synonym = Synonym { name: name.to_owned(), value: None, source: ConfigSource::StaticBroker };
+fn stranger(config: &BrokerConfig, name: &str) -> Described {
+    let set = settings(config, name).into_iter().filter(|(_, value)| value.is_some());
+    let synonyms: Vec<_> =
+        set.map(|(source, _)| Synonym { name: name.to_owned(), value: None, source }).collect();
     Described {
         name: name.to_owned(),
         value: None,
-        source: ConfigSource::StaticBroker,
+        source: synonyms.first().map_or(ConfigSource::StaticBroker, |synonym| synonym.source),
         read_only: true,
         sensitive: true,
-        synonyms: vec![synonym],
+        synonyms,
         kind: 0,
         documentation: None,
     }
@@ -138,13 +203,12 @@ const COARSER: &[(&str, &[&str])] = &[
 /// What is set for `name` or a coarser key of the same meaning, then the defaults; from `name` itself on.
 fn broker_synonyms(config: &BrokerConfig, name: &str) -> Vec<Synonym> {
     let coarser = COARSER.iter().find(|(finest, _)| *finest == name).map_or(&[][..], |(_, names)| names);
-    let keys: Vec<&Key> = std::iter::once(name)
-        .chain(coarser.iter().copied())
-        .filter_map(|name| broker_keys::find(name).or_else(|| unsupported_keys::find(name)))
-        .collect();
-    let set = keys.iter().filter_map(|key| {
-        let value = canonical(key, config.properties.get(key.name)?);
-        Some(synonym(key, value, ConfigSource::StaticBroker))
+    let keys: Vec<&Key> = std::iter::once(name).chain(coarser.iter().copied()).filter_map(find_key).collect();
+    let set = (0..settings(config, name).len()).flat_map(|place| {
+        keys.iter().filter_map(move |key| {
+            let (source, value) = settings(config, key.name)[place];
+            Some(synonym(key, canonical(key, value?), source))
+        })
     });
     let defaults =
         keys.iter().filter_map(|key| Some(synonym(key, key.default?.to_owned(), ConfigSource::Default)));

@@ -3,14 +3,16 @@
 //! ```text
 //! file + --override -> Properties -> checked against the key tables -> BrokerConfig (typed, immutable, in an Arc)
 //! CreateTopics' configs -> checked against the topic keys -> TopicConfig (overrides + the engine's LogOptions)
+//! what was set since    -> BrokerConfig::with_dynamic -> another BrokerConfig, in the metadata image
 //! ```
 //!
 //! Invariants: every key that is known stands in exactly one row of a table ([`broker_keys`], [`unsupported_keys`],
 //! [`topic_keys`]), which parsing, warnings and DescribeConfigs all read; a [`BrokerConfig`] exists only if every value
-//! was valid. Nothing here is read again while the server runs.
+//! was valid. A configuration never changes: an alteration makes another one.
 
 mod broker_keys;
 mod describe;
+mod dynamic;
 mod group;
 mod key;
 mod listener;
@@ -21,20 +23,34 @@ mod topic_keys;
 mod unsupported_keys;
 mod value;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_engine::clean::CleanerOptions;
 
-pub use describe::{ConfigSource, Described, Synonym, describe_broker, describe_topic};
+pub use describe::{
+    ConfigSource, Described, Synonym, describe_broker, describe_cluster_default, describe_topic,
+};
+pub use dynamic::{DynamicConfig, InvalidDynamicConfig, is_dynamic};
 pub use group::GroupConfig;
 pub use key::{Check, Key, Kind};
 pub use listener::Listener;
 pub use properties::{Properties, PropertiesError};
 pub use resolve::{ConfigError, resolve};
 pub use topic::{InvalidTopicConfig, TopicConfig};
+
+/// The row of a topic's key.
+pub fn topic_key(name: &str) -> Option<&'static Key> {
+    topic_keys::find(name)
+}
+
+/// The row of a broker's key, whether it has an effect here or not.
+pub fn broker_key(name: &str) -> Option<&'static Key> {
+    broker_keys::find(name).or_else(|| unsupported_keys::find(name))
+}
 
 /// The broker's configuration, resolved and valid.
 #[derive(Debug, Clone)]
@@ -101,8 +117,43 @@ pub struct BrokerConfig {
     pub retention_check_interval: Duration,
     /// `log.cleaner.*`
     pub cleaner: CleanerOptions,
+    /// `metadata.log.max.record.bytes.between.snapshots`.
+    pub metadata_snapshot_bytes: u64,
     /// What a topic without overrides gets.
-    pub topic_defaults: TopicConfig,
+    pub topic_defaults: Arc<TopicConfig>,
     /// What was set in the file and on the command line.
     pub properties: Properties,
+    /// What was set since, over it.
+    pub dynamic: DynamicConfig,
+}
+
+impl BrokerConfig {
+    /// The configuration of a topic with these overrides. Topics without any share the defaults.
+    ///
+    /// # Errors
+    /// As Kafka validates.
+    pub fn topic_config(
+        &self,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<Arc<TopicConfig>, InvalidTopicConfig> {
+        if overrides.is_empty() {
+            return Ok(Arc::clone(&self.topic_defaults));
+        }
+        let settings = overrides.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        self.topic_defaults.with_overrides(settings).map(Arc::new)
+    }
+
+    /// As [`topic_config`](Self::topic_config) for overrides that were valid once; one that is not any more is named to
+    /// `skipped`.
+    pub fn stored_topic_config(
+        &self,
+        overrides: &BTreeMap<String, String>,
+        skipped: impl FnMut(&str, &InvalidTopicConfig),
+    ) -> Arc<TopicConfig> {
+        if overrides.is_empty() {
+            return Arc::clone(&self.topic_defaults);
+        }
+        let settings = overrides.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Arc::new(self.topic_defaults.with_stored_overrides(settings, skipped))
+    }
 }

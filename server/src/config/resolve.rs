@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use thalweg_engine::clean::CleanerOptions;
 
+use super::dynamic::{DynamicConfig, is_dynamic};
 use super::key::Key;
 use super::properties::Properties;
 use super::topic_keys::TOPIC_KEYS;
@@ -79,10 +81,37 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         groups: group::resolve(&reader)?,
         retention_check_interval: Duration::from_millis(reader.unsigned("log.retention.check.interval.ms")?),
         cleaner: cleaner(&reader, shards)?,
-        topic_defaults: topic_defaults(&reader)?,
+        metadata_snapshot_bytes: reader.unsigned("metadata.log.max.record.bytes.between.snapshots")?,
+        topic_defaults: Arc::new(topic_defaults(&reader)?),
         properties: Properties::default(),
+        dynamic: DynamicConfig::default(),
     };
     Ok((BrokerConfig { properties, ..config }, warnings))
+}
+
+/// `config` with the values that `properties` have for the keys that can change while the server runs.
+///
+/// # Errors
+/// The first value that is not allowed.
+pub(super) fn reconfigured(
+    config: &BrokerConfig,
+    properties: &Properties,
+) -> Result<BrokerConfig, ConfigError> {
+    for (name, text) in properties.iter().filter(|(name, _)| is_dynamic(name)) {
+        if let Some(key) = broker_keys::find(name).or_else(|| unsupported_keys::find(name)) {
+            key.parse(text)?;
+        }
+    }
+    let reader = Reader { properties };
+    Ok(BrokerConfig {
+        connections_max: reader.size("max.connections")?,
+        connections_per_ip_max: connections_per_ip(&reader)?,
+        connections_per_ip_overrides: connections_per_ip_overrides(&reader)?,
+        connection_rate_max: u32::try_from(reader.number("max.connection.creation.rate")?)
+            .unwrap_or(u32::MAX),
+        topic_defaults: Arc::new(topic_defaults(&reader)?),
+        ..config.clone()
+    })
 }
 
 /// Reads typed values through the table, so that a key that is not in it cannot be read.
@@ -451,7 +480,8 @@ mod tests {
             ("log.flush.scheduler.interval.ms", "9"),
         ])
         .topic_defaults
-        .log;
+        .log
+        .clone();
         assert_eq!((log.retention_ms, log.segment_ms), (Some(5), 3_600_000));
         assert_eq!((log.segment_jitter_ms, log.flush_ms), (7, 9));
         assert_eq!(resolved(&[("log.retention.minutes", "-1")]).topic_defaults.log.retention_ms, None);

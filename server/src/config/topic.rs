@@ -77,6 +77,10 @@ impl TopicConfig {
         overrides: impl IntoIterator<Item = (&'a str, &'a str)>,
         mut skipped: impl FnMut(&str, &InvalidTopicConfig),
     ) -> TopicConfig {
+        let overrides: Vec<(&str, &str)> = overrides.into_iter().collect();
+        if let Ok(config) = self.with_overrides(overrides.iter().copied()) {
+            return config;
+        }
         let mut config = self.clone();
         for (name, text) in overrides {
             let all = config.overrides.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -91,6 +95,11 @@ impl TopicConfig {
     /// The value in force for `key`, in canonical spelling.
     pub fn value(&self, key: &Key) -> Option<String> {
         self.values.get(key.name).map(Value::to_string)
+    }
+
+    /// Whether old records may be deleted: without `delete` in its policy, retention does not apply to a topic.
+    pub fn deletes(&self) -> bool {
+        self.has_policy("delete")
     }
 
     fn of(
@@ -113,8 +122,7 @@ impl TopicConfig {
     fn log_options(&self) -> LogOptions {
         let unsigned = |name| u64::try_from(self.number(name)).unwrap_or(0);
         let small = |name| u32::try_from(self.number(name)).unwrap_or(0);
-        // Without `delete`, retention does not apply.
-        let deletes = self.has_policy("delete");
+        let deletes = self.deletes();
         let retention = |name| u64::try_from(self.number(name)).ok().filter(|_| deletes);
         LogOptions {
             segment_bytes: small("segment.bytes"),

@@ -49,3 +49,59 @@ pub static HIDDEN_TOPIC_KEYS: &[Key] = &[
 pub fn find(name: &str) -> Option<&'static Key> {
     TOPIC_KEYS.iter().chain(HIDDEN_TOPIC_KEYS).find(|key| key.name == name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every topic config of Kafka 3.2.0 (`TopicConfig`, `LogConfig`), with those that it hides.
+    const KAFKA_TOPIC_KEYS: &[&str] = &[
+        "cleanup.policy",
+        "compression.type",
+        "delete.retention.ms",
+        "file.delete.delay.ms",
+        "flush.messages",
+        "flush.ms",
+        "follower.replication.throttled.replicas",
+        "index.interval.bytes",
+        "leader.replication.throttled.replicas",
+        "local.retention.bytes",
+        "local.retention.ms",
+        "max.compaction.lag.ms",
+        "max.message.bytes",
+        "message.downconversion.enable",
+        "message.format.version",
+        "message.timestamp.difference.max.ms",
+        "message.timestamp.type",
+        "min.cleanable.dirty.ratio",
+        "min.compaction.lag.ms",
+        "min.insync.replicas",
+        "preallocate",
+        "remote.storage.enable",
+        "retention.bytes",
+        "retention.ms",
+        "segment.bytes",
+        "segment.index.bytes",
+        "segment.jitter.ms",
+        "segment.ms",
+        "unclean.leader.election.enable",
+    ];
+
+    #[test]
+    fn every_topic_key_of_kafka_is_known_and_one_of_our_own() {
+        let mut known: Vec<_> = TOPIC_KEYS.iter().chain(HIDDEN_TOPIC_KEYS).map(|key| key.name).collect();
+        known.sort_unstable();
+        let mut expected = KAFKA_TOPIC_KEYS.to_vec();
+        expected.push("durability");
+        expected.sort_unstable();
+        assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named_in_the_docs() {
+        let docs = include_str!("../../../docs/kafka.md");
+        for key in TOPIC_KEYS.iter().chain(HIDDEN_TOPIC_KEYS).filter(|key| key.doc.starts_with("No effect")) {
+            assert!(docs.contains(&format!("`{}`", key.name)), "{}", key.name);
+        }
+    }
+}

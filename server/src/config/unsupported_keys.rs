@@ -83,8 +83,6 @@ pub static UNSUPPORTED_KEYS: &[Key] = &[
     Key::new("log.message.downconversion.enable", Kind::Boolean, Some("true"), FORMAT),
     Key::new("log.message.format.version", Kind::String, Some("3.0-IV1"), FORMAT).check(Check::KafkaVersion),
     Key::new("metadata.log.dir", Kind::String, None, QUORUM),
-    Key::new("metadata.log.max.record.bytes.between.snapshots", Kind::Long, Some("20971520"), QUORUM)
-        .check(Check::Min(1)),
     Key::new("metadata.log.segment.bytes", Kind::Int, Some("1073741824"), QUORUM).check(Check::Min(12)),
     Key::new("metadata.log.segment.min.bytes", Kind::Int, Some("8388608"), QUORUM).check(Check::Min(12)),
     Key::new("metadata.log.segment.ms", Kind::Long, Some("604800000"), QUORUM),

@@ -71,19 +71,22 @@ async fn accept(shard: Rc<ServerShard>, listener: ListenerId, index: usize) {
 /// Waits while the server has as many connections as it may, or gets them faster than it may.
 async fn wait_for_room(shard: &ServerShard) {
     let admission = &shard.connections.admission;
-    if admission.is_full() {
+    let is_full = || admission.is_full(&shard.metadata.image().config);
+    if is_full() {
         tracing::warn!(open = admission.open(), "max.connections reached: not accepting");
-        while admission.is_full() {
+        while is_full() {
             shard.io.sleep(ACCEPT_PAUSE).await;
         }
     }
-    while let Some(pause) = admission.throttle(shard.io.now()) {
+    let throttle = || admission.throttle(&shard.metadata.image().config, shard.io.now());
+    while let Some(pause) = throttle() {
         shard.io.sleep(pause).await;
     }
 }
 
 fn hand_over(shard: &Rc<ServerShard>, socket: Socket, peer: SocketAddr, listener: usize) {
-    let (target, ticket) = match shard.connections.admission.admit(peer.ip()) {
+    let (target, ticket) = match shard.connections.admission.admit(&shard.metadata.image().config, peer.ip())
+    {
         Ok(admitted) => admitted,
         Err(refused) => {
             tracing::info!(%peer, "connection refused: {refused}");

@@ -19,10 +19,6 @@ use crate::config::BrokerConfig;
 
 /// Counts of open connections.
 pub struct Admission {
-    connections_max: usize,
-    per_ip_max: usize,
-    per_ip_overrides: HashMap<IpAddr, usize>,
-    rate_max: u32,
     by_shard: Vec<Arc<AtomicUsize>>,
     by_ip: RefCell<HashMap<IpAddr, Arc<AtomicUsize>>>,
     /// Start of the current second, and the connections that were accepted in it.
@@ -44,12 +40,8 @@ pub struct TooMany {
 }
 
 impl Admission {
-    pub fn new(config: &BrokerConfig, shards: u16) -> Admission {
+    pub fn new(shards: u16) -> Admission {
         Admission {
-            connections_max: config.connections_max,
-            per_ip_max: config.connections_per_ip_max,
-            per_ip_overrides: config.connections_per_ip_overrides.clone(),
-            rate_max: config.connection_rate_max,
             by_shard: (0..shards).map(|_| Arc::default()).collect(),
             by_ip: RefCell::default(),
             second: Cell::new((Monotonic(0), 0)),
@@ -62,12 +54,12 @@ impl Admission {
     }
 
     /// Whether the next connection has to wait: Kafka leaves it in the listener's backlog.
-    pub fn is_full(&self) -> bool {
-        self.open() >= self.connections_max
+    pub fn is_full(&self, config: &BrokerConfig) -> bool {
+        self.open() >= config.connections_max
     }
 
     /// How long the next connection has to wait for `max.connection.creation.rate`, and counts it if not at all.
-    pub fn throttle(&self, now: Monotonic) -> Option<Duration> {
+    pub fn throttle(&self, config: &BrokerConfig, now: Monotonic) -> Option<Duration> {
         const SECOND: Duration = Duration::from_secs(1);
         let (start, accepted) = self.second.get();
         let elapsed = now.since(start);
@@ -75,7 +67,7 @@ impl Admission {
             self.second.set((now, 1));
             return None;
         }
-        if accepted >= self.rate_max {
+        if accepted >= config.connection_rate_max {
             return Some(SECOND - elapsed);
         }
         self.second.set((start, accepted + 1));
@@ -86,9 +78,10 @@ impl Admission {
     ///
     /// # Errors
     /// [`TooMany`] if the address is at its limit: Kafka closes the connection.
-    pub fn admit(&self, ip: IpAddr) -> Result<(ShardId, Ticket), TooMany> {
+    pub fn admit(&self, config: &BrokerConfig, ip: IpAddr) -> Result<(ShardId, Ticket), TooMany> {
         let ip = ip.to_canonical();
-        let limit = self.per_ip_overrides.get(&ip).copied().unwrap_or(self.per_ip_max);
+        let limit =
+            config.connections_per_ip_overrides.get(&ip).copied().unwrap_or(config.connections_per_ip_max);
         let count = self.count_of(ip);
         if count.load(Ordering::Relaxed) >= limit {
             return Err(TooMany { ip, limit });
@@ -121,52 +114,53 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
 
-    fn admission(connections_max: usize, per_ip_max: usize, shards: usize) -> Admission {
-        Admission {
+    fn limits(connections_max: usize, per_ip_max: usize) -> BrokerConfig {
+        BrokerConfig {
             connections_max,
-            per_ip_max,
-            per_ip_overrides: HashMap::from([("10.0.0.9".parse().unwrap(), 1)]),
-            rate_max: 2,
-            by_shard: (0..shards).map(|_| Arc::default()).collect(),
-            by_ip: RefCell::default(),
-            second: Cell::new((Monotonic(0), 0)),
+            connections_per_ip_max: per_ip_max,
+            connections_per_ip_overrides: HashMap::from([("10.0.0.9".parse().unwrap(), 1)]),
+            connection_rate_max: 2,
+            ..crate::config::resolve(crate::config::Properties::default(), 1).unwrap().0
         }
     }
 
     #[test]
     fn connections_go_to_the_least_loaded_shard_and_come_back() {
-        let admission = admission(100, 100, 3);
+        let (admission, limits) = (Admission::new(3), limits(100, 100));
         let ip = "10.0.0.1".parse().unwrap();
-        let mut tickets: Vec<_> = (0..6).map(|_| admission.admit(ip).unwrap()).collect();
+        let mut tickets: Vec<_> = (0..6).map(|_| admission.admit(&limits, ip).unwrap()).collect();
         let shards: Vec<u16> = tickets.iter().map(|(shard, _)| shard.0).collect();
         assert_eq!(shards, [0, 1, 2, 0, 1, 2]);
         drop(tickets.remove(4));
-        assert_eq!(admission.admit(ip).unwrap().0, ShardId(1));
+        assert_eq!(admission.admit(&limits, ip).unwrap().0, ShardId(1));
         drop(tickets);
         assert_eq!(admission.open(), 0);
     }
 
     #[test]
     fn limits_per_address_and_in_all() {
-        let admission = admission(3, 2, 1);
+        let (admission, limits) = (Admission::new(1), limits(3, 2));
         let (one, nine): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.9".parse().unwrap());
-        let held = [admission.admit(one).unwrap(), admission.admit(one).unwrap()];
-        assert!(admission.admit(one).is_err() && !admission.is_full());
+        let held = [admission.admit(&limits, one).unwrap(), admission.admit(&limits, one).unwrap()];
+        assert!(admission.admit(&limits, one).is_err() && !admission.is_full(&limits));
         let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
-        assert!(admission.admit(mapped).is_err(), "an IPv4 address through an IPv6 listener is the same one");
-        let last = admission.admit(nine).unwrap();
-        assert!(admission.admit(nine).is_err() && admission.is_full());
+        assert!(
+            admission.admit(&limits, mapped).is_err(),
+            "an IPv4 address through an IPv6 listener is the same one"
+        );
+        let last = admission.admit(&limits, nine).unwrap();
+        assert!(admission.admit(&limits, nine).is_err() && admission.is_full(&limits));
         drop((held, last));
-        assert!(admission.admit(one).is_ok());
+        assert!(admission.admit(&limits, one).is_ok());
     }
 
     #[test]
     fn the_creation_rate_is_per_second() {
-        let admission = admission(100, 100, 1);
+        let (admission, limits) = (Admission::new(1), limits(100, 100));
         let at = |ms: u64| Monotonic(10_000_000_000 + ms * 1_000_000);
-        assert_eq!(admission.throttle(at(0)), None);
-        assert_eq!(admission.throttle(at(100)), None);
-        assert_eq!(admission.throttle(at(400)), Some(Duration::from_millis(600)));
-        assert_eq!(admission.throttle(at(1000)), None);
+        assert_eq!(admission.throttle(&limits, at(0)), None);
+        assert_eq!(admission.throttle(&limits, at(100)), None);
+        assert_eq!(admission.throttle(&limits, at(400)), Some(Duration::from_millis(600)));
+        assert_eq!(admission.throttle(&limits, at(1000)), None);
     }
 }

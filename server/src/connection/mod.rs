@@ -62,7 +62,7 @@ impl Connections {
         Connections {
             budget: RequestBudget::new(budget_bytes),
             reply_memory: Rc::default(),
-            admission: Admission::new(config, shards),
+            admission: Admission::new(shards),
             closing: Latch::new(),
             open: WaitGroup::new(),
             tasks: RefCell::default(),

@@ -13,10 +13,13 @@ use thalweg_engine::log::LogOptions;
 use thalweg_engine::reactor::ShardGone;
 use thalweg_engine::reactor::sync::{SenderGone, oneshot};
 
+use super::alteration::{Alteration, AlterationError};
 use super::controller::{ChangeError, Controller, DeletionError, Shards, TopicRef};
 use super::creation::{Creation, CreationError, TopicSpec};
+use super::expansion::{Expansion, ExpansionError};
 use super::image::{Partition, Topic};
 use super::source::EmbeddedLog;
+use crate::bounds::TOPICS_PER_TURN;
 use crate::shard::ServerShard;
 
 /// The shard that the controller and its log live on.
@@ -55,6 +58,36 @@ pub async fn create_topics(
 /// [`DeletionError`].
 pub async fn delete_topic(shard: &ServerShard, topic: TopicRef) -> Result<Arc<Topic>, DeletionError> {
     on_controller(shard, move |controller| async move { controller.delete(&topic).await }).await?
+}
+
+/// Adds partitions to topics, or checks whether they could be (`validate_only`). One answer per expansion, in their order.
+pub async fn create_partitions(
+    shard: &ServerShard,
+    expansions: Vec<Expansion>,
+    validate_only: bool,
+) -> Vec<Result<(), ExpansionError>> {
+    let count = expansions.len();
+    let change =
+        on_controller(
+            shard,
+            move |controller| async move { controller.expand(expansions, validate_only).await },
+        );
+    change.await.unwrap_or_else(|error| vec![Err(error.into()); count])
+}
+
+/// Alters configurations, or checks whether they could be (`validate_only`). What is answered is in force on every shard.
+pub async fn alter_configs(
+    shard: &ServerShard,
+    alterations: Vec<Alteration>,
+    validate_only: bool,
+) -> Vec<Result<(), AlterationError>> {
+    let count = alterations.len();
+    let change =
+        on_controller(
+            shard,
+            move |controller| async move { controller.alter(alterations, validate_only).await },
+        );
+    change.await.unwrap_or_else(|error| vec![Err(error.into()); count])
 }
 
 /// A producer id that nobody has had, nor will have.
@@ -96,27 +129,22 @@ impl MeshShards {
         MeshShards { shard: Rc::clone(shard) }
     }
 
-    /// The partitions of `topic` by the shard that they live on.
-    fn homes(&self, topic: &Topic) -> BTreeMap<ShardId, Vec<PartitionId>> {
-        let mut homes: BTreeMap<ShardId, Vec<PartitionId>> = BTreeMap::new();
-        for id in topic.partition_ids() {
-            homes.entry(self.shard.home(id)).or_default().push(id);
-        }
-        homes
-    }
-
-    /// Runs `work` on every home shard of `topic`, at the same time; what the shards return, in no order.
+    /// Runs `work` on every home shard of `ids`, at the same time; what the shards return, in no order.
     async fn everywhere<R, Fut>(
         &self,
-        topic: &Topic,
+        ids: impl Iterator<Item = PartitionId>,
         work: impl Fn(Rc<ServerShard>, Vec<PartitionId>) -> Fut + Clone + Send + 'static,
     ) -> Vec<R>
     where
         R: Send + 'static,
         Fut: Future<Output = R> + 'static,
     {
+        let mut homes: BTreeMap<ShardId, Vec<PartitionId>> = BTreeMap::new();
+        for id in ids {
+            homes.entry(self.shard.home(id)).or_default().push(id);
+        }
         let mut calls = Vec::new();
-        for (home, ids) in self.homes(topic) {
+        for (home, ids) in homes {
             let (mesh, work) = (self.shard.mesh().clone(), work.clone());
             let call = async move { mesh.call(home, move |there| work(there, ids)).await };
             calls.push(self.shard.io.spawn("logs of a topic", call));
@@ -133,8 +161,12 @@ impl MeshShards {
 impl Shards for MeshShards {
     async fn create(&self, topic: &Topic) -> Vec<Partition> {
         let (name, options) = (topic.name.clone(), Arc::clone(&topic.config.log));
+        let missing = topic.partition_ids().zip(&topic.partitions);
+        let missing = missing.filter(|(_, partition)| partition.leader_epoch.is_none()).map(|(id, _)| id);
         let created = self
-            .everywhere(topic, move |there, ids| create_here(there, name.clone(), ids, Arc::clone(&options)))
+            .everywhere(missing, move |there, ids| {
+                create_here(there, name.clone(), ids, Arc::clone(&options))
+            })
             .await;
         let mut partitions = topic.partitions.clone();
         for (id, leader_epoch) in created.into_iter().flatten() {
@@ -148,7 +180,7 @@ impl Shards for MeshShards {
     }
 
     async fn remove(&self, topic: &Topic) {
-        self.everywhere(topic, |there, ids| async move {
+        self.everywhere(topic.partition_ids(), |there, ids| async move {
             for id in ids {
                 if let Err(error) = there.storage.remove(id).await {
                     tracing::error!(partition = %id, %error, "A deleted partition stays on disk until the next start");
@@ -158,9 +190,40 @@ impl Shards for MeshShards {
         .await;
     }
 
+    async fn reconfigure(&self, topics: Vec<Arc<Topic>>) {
+        let mut calls = Vec::new();
+        for home in (0..self.shard.shards).map(ShardId) {
+            let (mesh, topics) = (self.shard.mesh().clone(), topics.clone());
+            let call = async move { mesh.call(home, move |there| reconfigure_here(there, topics)).await };
+            calls.push(self.shard.io.spawn("options of logs", call));
+        }
+        for call in calls {
+            // A shard that has ended is a server that is ending.
+            let _ended = call.await;
+        }
+    }
+
+    async fn pause(&self) {
+        self.shard.io.yield_now().await;
+    }
+
     fn random(&self) -> [u8; 16] {
         let halves = [self.shard.io.random(), self.shard.io.random()];
         (u128::from(halves[0]) << 64 | u128::from(halves[1])).to_be_bytes()
+    }
+}
+
+/// Gives those logs of `topics` that live on this shard the options of their topics.
+async fn reconfigure_here(shard: Rc<ServerShard>, topics: Vec<Arc<Topic>>) {
+    for some in topics.chunks(TOPICS_PER_TURN) {
+        for topic in some {
+            for id in topic.partition_ids() {
+                if let Err(error) = shard.storage.set_options(id, Arc::clone(&topic.config.log)).await {
+                    tracing::error!(partition = %id, %error, "What was appended before is not as durable as asked for");
+                }
+            }
+        }
+        shard.io.yield_now().await;
     }
 }
 

@@ -22,21 +22,27 @@ use uuid::Uuid;
 use super::Metadata;
 use super::creation::{self, Creation, CreationError, CreationFault, TopicSpec};
 use super::image::{MetadataImage, Partition, Topic};
+use super::snapshot;
 use crate::bounds::{PARTITIONS_PER_CREATION_MAX, PRODUCER_ID_BLOCK, TOPIC_CREATIONS_MAX};
-use crate::config::BrokerConfig;
 use crate::scatter::join_all;
 
 /// Where changes become durable.
 pub(super) trait Source {
     /// All of `records`, or none of them, on stable storage when it returns.
     async fn append(&self, records: Vec<MetadataRecord>) -> Result<(), ChangeError>;
+    /// Goes on from `state`, if what was appended before has grown long; a failure is said in a line and harms nothing.
+    async fn shrink(&self, state: impl FnOnce() -> Vec<MetadataRecord>);
 }
 
 /// The partitions' logs, wherever they are.
 pub(super) trait Shards {
-    /// Creates the log of every partition of `topic`. A log that cannot be created leaves its partition without a
-    /// leader, and a line that says why.
+    /// Creates the log of every partition of `topic` that has none. A log that cannot be created leaves its partition
+    /// without a leader, and a line that says why.
     async fn create(&self, topic: &Topic) -> Vec<Partition>;
+    /// Gives the logs of `topics` the options of their topics.
+    async fn reconfigure(&self, topics: Vec<Arc<Topic>>);
+    /// Lets others have a turn of the controller's shard.
+    async fn pause(&self);
     /// Removes the logs of `topic`; what cannot be removed is said in a line, and removed at the next start.
     async fn remove(&self, topic: &Topic);
     /// Random bytes.
@@ -104,31 +110,18 @@ impl DeletionError {
 
 /// See the module.
 pub struct Controller<S, H> {
-    source: S,
-    shards: H,
-    metadata: Arc<Metadata>,
-    config: Arc<BrokerConfig>,
+    pub(super) source: S,
+    pub(super) shards: H,
+    pub(super) metadata: Arc<Metadata>,
     /// Held by the change that is being made.
-    turn: Semaphore,
+    pub(super) turn: Semaphore,
     /// Ids of the durable block that are left: first, and behind the last.
     producer_ids: Cell<(i64, i64)>,
 }
 
 impl<S: Source, H: Shards> Controller<S, H> {
-    pub(super) fn new(
-        source: S,
-        shards: H,
-        metadata: Arc<Metadata>,
-        config: Arc<BrokerConfig>,
-    ) -> Controller<S, H> {
-        Controller {
-            source,
-            shards,
-            metadata,
-            config,
-            turn: Semaphore::new(1),
-            producer_ids: Cell::new((0, 0)),
-        }
+    pub(super) fn new(source: S, shards: H, metadata: Arc<Metadata>) -> Controller<S, H> {
+        Controller { source, shards, metadata, turn: Semaphore::new(1), producer_ids: Cell::new((0, 0)) }
     }
 
     /// Creates the topics of `specs`, all of those that are valid as one durable change; or only says what would be.
@@ -162,9 +155,9 @@ impl<S: Source, H: Shards> Controller<S, H> {
             // Before anything that costs time: the bound is one on the work that a request makes, too. As in KRaft, what
             // turns out to be wrong counts.
             partitions_left = partitions_left
-                .checked_sub(creation::partitions_asked(spec, &self.config).max(1))
+                .checked_sub(creation::partitions_asked(spec, &image.config).max(1))
                 .ok_or_else(creation::too_many_partitions)?;
-            let topic = creation::plan(spec, self.new_topic_id(&imagined), &imagined, &self.config)?;
+            let topic = creation::plan(spec, self.new_topic_id(&imagined), &imagined)?;
             imagined.insert(Arc::new(topic.clone()));
             Ok(topic)
         };
@@ -205,8 +198,14 @@ impl<S: Source, H: Shards> Controller<S, H> {
             answers.push(Ok(created(&topic, topic.id)));
             next.insert(Arc::new(topic));
         }
-        self.metadata.publish(next);
+        self.show(next).await;
         answers
+    }
+
+    /// Publishes the image of a change that is durable.
+    pub(super) async fn show(&self, next: MetadataImage) {
+        self.metadata.publish(next);
+        self.source.shrink(|| snapshot::records(&self.metadata.snapshot())).await;
     }
 
     /// Deletes one topic.
@@ -220,7 +219,7 @@ impl<S: Source, H: Shards> Controller<S, H> {
         self.source.append(vec![RemoveTopicRecord { topic_id: topic.id }.into()]).await?;
         let mut next = (*image).clone();
         next.remove(topic.id);
-        self.metadata.publish(next);
+        self.show(next).await;
         self.shards.remove(topic).await;
         tracing::info!(topic = topic.name, id = topic_id::format(topic.id), "Deleted topic");
         Ok(Arc::clone(topic))
@@ -242,7 +241,7 @@ impl<S: Source, H: Shards> Controller<S, H> {
         self.source.append(vec![block.into()]).await?;
         let mut taken = (*image).clone();
         taken.next_producer_id = next;
-        self.metadata.publish(taken);
+        self.show(taken).await;
         self.producer_ids.set((first + 1, next));
         Ok(first)
     }
@@ -278,6 +277,8 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use super::*;
+    use crate::metadata::alteration::{Alteration, AlterationError, ConfigEdit, ConfigResource, EditKind};
+    use crate::metadata::expansion::{Expansion, ExpansionError};
     use crate::metadata::image::BrokerInfo;
 
     /// What happened, in order.
@@ -301,6 +302,8 @@ mod tests {
             self.story.borrow_mut().push(format!("durable {} ({seen} shown)", records.len()));
             Ok(())
         }
+
+        async fn shrink(&self, _state: impl FnOnce() -> Vec<MetadataRecord>) {}
     }
 
     struct FakeShards {
@@ -316,6 +319,20 @@ mod tests {
             vec![Partition { leader_epoch: Some(0) }; topic.partitions.len()]
         }
 
+        async fn reconfigure(&self, topics: Vec<Arc<Topic>>) {
+            for topic in topics {
+                let shown =
+                    self.metadata.image().topic(&topic.name).map(|topic| topic.config.log.retention_ms);
+                let line = format!(
+                    "options of {} ({:?}, shown: {shown:?})",
+                    topic.name, topic.config.log.retention_ms
+                );
+                self.story.borrow_mut().push(line);
+            }
+        }
+
+        async fn pause(&self) {}
+
         async fn remove(&self, topic: &Topic) {
             let shown = self.metadata.image().topic(&topic.name).is_some();
             self.story.borrow_mut().push(format!("remove {} (shown: {shown})", topic.name));
@@ -329,9 +346,9 @@ mod tests {
 
     fn controller() -> (Rc<Controller<FakeSource, FakeShards>>, Arc<Metadata>, Story) {
         let broker = BrokerInfo { id: 1, cluster_id: "c".into(), rack: None, endpoints: Vec::new() };
-        let metadata = Arc::new(Metadata::new(MetadataImage::new(broker)));
-        let story = Story::default();
         let config = crate::config::resolve(crate::config::Properties::default(), 1).unwrap().0;
+        let metadata = Arc::new(Metadata::new(MetadataImage::new(broker, Arc::new(config))));
+        let story = Story::default();
         let source = FakeSource {
             story: Rc::clone(&story),
             metadata: Arc::clone(&metadata),
@@ -340,7 +357,7 @@ mod tests {
         };
         let shards =
             FakeShards { story: Rc::clone(&story), metadata: Arc::clone(&metadata), random: Cell::new(0) };
-        let controller = Controller::new(source, shards, Arc::clone(&metadata), Arc::new(config));
+        let controller = Controller::new(source, shards, Arc::clone(&metadata));
         (Rc::new(controller), metadata, story)
     }
 
@@ -439,6 +456,64 @@ mod tests {
         assert_eq!(second[0].as_ref().unwrap_err().fault, CreationFault::Exists);
         assert!(second[1].is_ok());
         assert_eq!(metadata.image().topics().count(), 2);
+    }
+
+    fn retention(resource: ConfigResource, value: &str) -> Alteration {
+        let edit = ConfigEdit { name: "retention.ms".into(), kind: EditKind::Set, value: Some(value.into()) };
+        let name =
+            if resource == ConfigResource::Cluster { "log.retention.ms".into() } else { edit.name.clone() };
+        Alteration { resource, edits: vec![ConfigEdit { name, ..edit }], replaces: false }
+    }
+
+    #[test]
+    fn an_alteration_is_durable_before_it_shows_and_in_force_when_it_is_answered() {
+        let (controller, metadata, story) = controller();
+        now(controller.create(vec![spec("a"), spec("b")], false));
+        story.borrow_mut().clear();
+        let topic = |name: &str| ConfigResource::Topic(name.into());
+        let answers =
+            now(controller.alter(vec![retention(topic("a"), "5"), retention(topic("nope"), "5")], false));
+        assert!(answers[0].is_ok() && answers[1].is_err());
+        assert_eq!(*story.borrow(), ["durable 1 (2 shown)", "options of a (Some(5), shown: Some(Some(5)))"]);
+        story.borrow_mut().clear();
+        assert!(now(controller.alter(vec![retention(ConfigResource::Cluster, "7")], false))[0].is_ok());
+        assert_eq!(*story.borrow(), ["durable 1 (2 shown)", "options of b (Some(7), shown: Some(Some(7)))"]);
+        assert_eq!(metadata.image().topic("a").unwrap().config.log.retention_ms, Some(5));
+        now(controller.create(vec![spec("c")], false));
+        assert_eq!(metadata.image().topic("c").unwrap().config.log.retention_ms, Some(7));
+    }
+
+    #[test]
+    fn an_alteration_that_fails_or_is_only_validated_changes_nothing() {
+        let (controller, metadata, story) = controller();
+        now(controller.create(vec![spec("a")], false));
+        story.borrow_mut().clear();
+        assert!(
+            now(controller.alter(vec![retention(ConfigResource::Topic("a".into()), "5")], true))[0].is_ok()
+        );
+        controller.source.fails.set(true);
+        let answers = now(controller.alter(vec![retention(ConfigResource::Topic("a".into()), "5")], false));
+        assert!(matches!(answers[0], Err(AlterationError::Change(_))));
+        let more = Expansion { topic: "a".into(), count: 3, assignments: None };
+        assert!(matches!(now(controller.expand(vec![more], false))[0], Err(ExpansionError::Change(_))));
+        assert!(story.borrow().is_empty());
+        let image = metadata.image();
+        assert!(image.topic("a").unwrap().config.overrides.is_empty());
+        assert_eq!(image.topic("a").unwrap().partitions.len(), 1);
+    }
+
+    #[test]
+    fn new_partitions_are_durable_before_their_logs_and_their_logs_are_there_before_they_show() {
+        let (controller, metadata, story) = controller();
+        now(controller.create(vec![spec("a")], false));
+        story.borrow_mut().clear();
+        let more = |count| Expansion { topic: "a".into(), count, assignments: None };
+        assert!(now(controller.expand(vec![more(3)], true))[0].is_ok());
+        assert!(story.borrow().is_empty());
+        assert!(now(controller.expand(vec![more(3)], false))[0].is_ok());
+        assert_eq!(*story.borrow(), ["durable 2 (1 shown)", "logs of a (shown: true)"]);
+        assert_eq!(metadata.image().topic("a").unwrap().partitions.len(), 3);
+        assert!(now(controller.expand(vec![more(2)], false))[0].is_err());
     }
 
     #[test]

@@ -14,11 +14,8 @@ use uuid::Uuid;
 
 use super::image::{MetadataImage, Partition, Topic};
 use super::name::{METADATA_TOPIC, check_topic_name};
-use crate::bounds::PARTITIONS_PER_CREATION_MAX;
+use crate::bounds::{CONFIG_TEXT_BYTES_MAX, PARTITIONS_PER_CREATION_MAX};
 use crate::config::{BrokerConfig, TopicConfig};
-
-/// Bytes of a string in a metadata record, as in all of Kafka's older encodings.
-const TEXT_BYTES_MAX: usize = i16::MAX as usize;
 
 /// What a client asks for. -1 stands for the broker's default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -100,12 +97,8 @@ fn refuse<T>(fault: CreationFault, message: impl Into<String>) -> Result<T, Crea
 ///
 /// # Errors
 /// What Kafka would say.
-pub(super) fn plan(
-    spec: &TopicSpec,
-    id: Uuid,
-    image: &MetadataImage,
-    config: &BrokerConfig,
-) -> Result<Topic, CreationError> {
+pub(super) fn plan(spec: &TopicSpec, id: Uuid, image: &MetadataImage) -> Result<Topic, CreationError> {
+    let config = &image.config;
     if image.topic(&spec.name).is_some() {
         return refuse(CreationFault::Exists, format!("Topic '{}' already exists.", spec.name));
     }
@@ -128,13 +121,11 @@ pub(super) fn plan(
     if !spec.assignments.is_empty() {
         check_assignments(&spec.assignments, image.broker.id)?;
     }
-    let settings = overrides.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let resolved = config
-        .topic_defaults
-        .with_overrides(settings)
+        .topic_config(&overrides)
         .map_err(|error| CreationError::new(CreationFault::Config, error.to_string()))?;
     let partitions = vec![Partition { leader_epoch: None }; count];
-    Ok(Topic { name: spec.name.clone(), id, partitions, config: Arc::new(resolved) })
+    Ok(Topic { name: spec.name.clone(), id, partitions, config: resolved })
 }
 
 /// How many partitions `spec` asks for; 0 where it makes no sense.
@@ -166,11 +157,11 @@ fn overrides(spec: &TopicSpec) -> Result<BTreeMap<String, String>, CreationError
         );
     }
     if let Some((key, _)) =
-        spec.configs.iter().find(|(_, value)| value.as_ref().is_some_and(|v| v.len() > TEXT_BYTES_MAX))
+        spec.configs.iter().find(|(_, value)| value.as_ref().is_some_and(|v| v.len() > CONFIG_TEXT_BYTES_MAX))
     {
         return refuse(
             CreationFault::Config,
-            format!("The value of {key} is longer than {TEXT_BYTES_MAX} bytes"),
+            format!("The value of {key} is longer than {CONFIG_TEXT_BYTES_MAX} bytes"),
         );
     }
     Ok(spec.configs.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect())
@@ -255,7 +246,7 @@ pub(super) fn records(topic: &Topic, broker: i32) -> Vec<MetadataRecord> {
     std::iter::once(head).chain(configs).chain(partitions).collect()
 }
 
-fn partition_record(partition_id: i32, topic_id: Uuid, broker: i32) -> PartitionRecord {
+pub(super) fn partition_record(partition_id: i32, topic_id: Uuid, broker: i32) -> PartitionRecord {
     PartitionRecord {
         partition_id,
         topic_id,
@@ -285,10 +276,10 @@ mod tests {
 
     fn image(names: &[&str]) -> MetadataImage {
         let broker = BrokerInfo { id: 7, cluster_id: "c".into(), rack: None, endpoints: Vec::new() };
-        let mut image = MetadataImage::new(broker);
+        let mut image = MetadataImage::new(broker, Arc::new(config()));
         for (name, id) in names.iter().zip(1000u128..) {
             let spec = TopicSpec::with_defaults((*name).to_owned());
-            image.insert(Arc::new(plan(&spec, Uuid::from_u128(id), &image, &config()).unwrap()));
+            image.insert(Arc::new(plan(&spec, Uuid::from_u128(id), &image).unwrap()));
         }
         image
     }
@@ -298,13 +289,13 @@ mod tests {
     }
 
     fn refusal(spec: &TopicSpec) -> (CreationFault, String) {
-        let error = plan(spec, Uuid::nil(), &image(&["t1", "co.l"]), &config()).unwrap_err();
+        let error = plan(spec, Uuid::nil(), &image(&["t1", "co.l"])).unwrap_err();
         (error.fault, error.message)
     }
 
     #[test]
     fn defaults_come_from_the_broker() {
-        let topic = plan(&spec("t"), Uuid::from_u128(5), &image(&[]), &config()).unwrap();
+        let topic = plan(&spec("t"), Uuid::from_u128(5), &image(&[])).unwrap();
         assert_eq!((topic.partitions.len(), topic.id), (3, Uuid::from_u128(5)));
     }
 
@@ -339,8 +330,7 @@ mod tests {
     fn assignments_must_name_this_broker_once_per_partition() {
         let assigned =
             |assignments: &[(i32, Vec<i32>)]| TopicSpec { assignments: assignments.to_vec(), ..spec("x") };
-        let good =
-            plan(&assigned(&[(1, vec![7]), (0, vec![7])]), Uuid::nil(), &image(&[]), &config()).unwrap();
+        let good = plan(&assigned(&[(1, vec![7]), (0, vec![7])]), Uuid::nil(), &image(&[])).unwrap();
         assert_eq!(good.partitions.len(), 2);
         let said = |assignments: &[(i32, Vec<i32>)]| refusal(&assigned(assignments)).1;
         assert_eq!(said(&[(1, vec![7])]), "partitions should be a consecutive 0-based integer sequence");

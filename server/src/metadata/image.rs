@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thalweg_engine::id::PartitionId;
 use uuid::Uuid;
 
-use crate::config::TopicConfig;
+use crate::config::{BrokerConfig, TopicConfig};
 
 /// Topics whose records are the broker's own (`isInternal` in Metadata).
 const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
@@ -82,6 +82,8 @@ impl Topic {
 #[derive(Debug, Clone)]
 pub struct MetadataImage {
     pub broker: BrokerInfo,
+    /// The configuration in force: the file's, and over it what was set since.
+    pub config: Arc<BrokerConfig>,
     topics: BTreeMap<String, Arc<Topic>>,
     ids: HashMap<Uuid, Arc<Topic>>,
     /// Every producer id below this may have been handed out.
@@ -90,8 +92,8 @@ pub struct MetadataImage {
 
 impl MetadataImage {
     /// No topics yet.
-    pub fn new(broker: BrokerInfo) -> MetadataImage {
-        MetadataImage { broker, topics: BTreeMap::new(), ids: HashMap::new(), next_producer_id: 0 }
+    pub fn new(broker: BrokerInfo, config: Arc<BrokerConfig>) -> MetadataImage {
+        MetadataImage { broker, config, topics: BTreeMap::new(), ids: HashMap::new(), next_producer_id: 0 }
     }
 
     pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {

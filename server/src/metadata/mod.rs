@@ -8,13 +8,17 @@
 //! Invariants: an image never changes; a change is durable in the source before any image shows it; only [`source`]
 //! knows where images come from.
 
+mod alteration;
+mod amend;
 mod changes;
 mod controller;
 mod creation;
+mod expansion;
 mod image;
 mod name;
 mod reconcile;
 mod replay;
+mod snapshot;
 mod source;
 mod start;
 
@@ -22,9 +26,14 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-pub use changes::{CONTROLLER_SHARD, ControllerSlot, create_topics, delete_topic, next_producer_id};
+pub use alteration::{Alteration, AlterationError, ConfigEdit, ConfigResource, EditKind};
+pub use changes::{
+    CONTROLLER_SHARD, ControllerSlot, alter_configs, create_partitions, create_topics, delete_topic,
+    next_producer_id,
+};
 pub use controller::{ChangeError, DeletionError, TopicRef};
 pub use creation::{Creation, CreationError, CreationFault, TopicSpec};
+pub use expansion::{Expansion, ExpansionError};
 pub use image::{BrokerInfo, Endpoint, MetadataImage, Partition, Topic};
 pub use name::check_topic_name;
 pub use start::{MetadataStart, MetadataStartError, start};

@@ -70,15 +70,14 @@ pub(super) fn reconcile(replay: &Replay, found: Vec<FoundLog>, config: &BrokerCo
             name: replayed.name.clone(),
             id: *id,
             partitions: (0..).take(replayed.partitions).map(partition).collect(),
-            config: Arc::new(stored_config(&replayed.name, &replayed.configs, config)),
+            config: stored_config(&replayed.name, &replayed.configs, config),
         }
     };
     Reconciled { topics: replay.topics.iter().map(topic).collect(), orphans }
 }
 
-fn stored_config(topic: &str, stored: &BTreeMap<String, String>, config: &BrokerConfig) -> TopicConfig {
-    let settings = stored.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    config.topic_defaults.with_stored_overrides(settings, |key, error| {
+fn stored_config(topic: &str, stored: &BTreeMap<String, String>, config: &BrokerConfig) -> Arc<TopicConfig> {
+    config.stored_topic_config(stored, |key, error| {
         tracing::warn!(topic, key, %error, "A stored topic config is not valid in this version and is left out");
     })
 }

@@ -20,9 +20,13 @@ pub(super) struct ReplayedTopic {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Replay {
     pub topics: HashMap<Uuid, ReplayedTopic>,
+    /// Settings of brokers by id, and of all under the empty name.
+    pub brokers: HashMap<String, BTreeMap<String, String>>,
     pub next_producer_id: i64,
     /// Records applied.
     pub records: u64,
+    /// It begins with a snapshot.
+    pub from_snapshot: bool,
     ids: HashMap<String, Uuid>,
 }
 
@@ -40,6 +44,11 @@ pub enum Contradiction {
 }
 
 impl Replay {
+    /// Forgets everything: what follows is the whole state.
+    pub(super) fn restart(&mut self) {
+        *self = Replay { from_snapshot: true, ..Replay::default() };
+    }
+
     pub(super) fn apply(&mut self, record: MetadataRecord) -> Result<(), Contradiction> {
         match record {
             MetadataRecord::Topic(topic) => self.create(topic.name, topic.topic_id)?,
@@ -86,12 +95,19 @@ impl Replay {
     }
 
     fn set_config(&mut self, config: ConfigRecord) {
-        let topic = self.ids.get(&config.resource_name).and_then(|id| self.topics.get_mut(id));
-        match (config.resource_type, topic, config.value) {
-            (ConfigRecord::TOPIC, Some(topic), Some(value)) => drop(topic.configs.insert(config.name, value)),
-            (ConfigRecord::TOPIC, Some(topic), None) => drop(topic.configs.remove(&config.name)),
-            // Kafka leaves configs of removed topics behind; those of brokers are in server.properties here.
-            _ => {}
+        let settings = match config.resource_type {
+            // Kafka leaves configs of removed topics behind.
+            ConfigRecord::TOPIC => {
+                let topic = self.ids.get(&config.resource_name).and_then(|id| self.topics.get_mut(id));
+                topic.map(|topic| &mut topic.configs)
+            }
+            ConfigRecord::BROKER => Some(self.brokers.entry(config.resource_name).or_default()),
+            _ => None,
+        };
+        match (settings, config.value) {
+            (Some(settings), Some(value)) => drop(settings.insert(config.name, value)),
+            (Some(settings), None) => drop(settings.remove(&config.name)),
+            (None, _) => {}
         }
     }
 
@@ -113,10 +129,11 @@ mod tests {
     fn created(name: &str, id: u128, settings: &[(&str, &str)]) -> Vec<MetadataRecord> {
         let broker = BrokerInfo { id: 1, cluster_id: String::new(), rack: None, endpoints: Vec::new() };
         let config = crate::config::resolve([("num.partitions", "2")].into_iter().collect(), 1).unwrap().0;
+        let image = MetadataImage::new(broker, std::sync::Arc::new(config));
         let configs =
             settings.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
         let spec = TopicSpec { configs, ..TopicSpec::with_defaults(name.to_owned()) };
-        records(&plan(&spec, Uuid::from_u128(id), &MetadataImage::new(broker), &config).unwrap(), 1)
+        records(&plan(&spec, Uuid::from_u128(id), &image).unwrap(), 1)
     }
 
     fn replay(records: Vec<MetadataRecord>) -> Result<Replay, Contradiction> {
@@ -145,6 +162,22 @@ mod tests {
         let replayed = replay(all).unwrap();
         assert_eq!(replayed.topics.len(), 1);
         assert!(replayed.topics[&Uuid::from_u128(201)].configs.is_empty());
+    }
+
+    #[test]
+    fn settings_of_brokers_and_of_all_are_kept_apart() {
+        let setting = |resource_name: &str, value: Option<&str>| {
+            MetadataRecord::from(ConfigRecord {
+                resource_type: ConfigRecord::BROKER,
+                resource_name: resource_name.into(),
+                name: "log.retention.ms".into(),
+                value: value.map(str::to_owned),
+            })
+        };
+        let replayed =
+            replay(vec![setting("1", Some("5")), setting("", Some("6")), setting("1", None)]).unwrap();
+        assert!(replayed.brokers["1"].is_empty());
+        assert_eq!(replayed.brokers[""]["log.retention.ms"], "6");
     }
 
     #[test]

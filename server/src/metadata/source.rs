@@ -1,8 +1,11 @@
 //! The embedded source: Kafka's metadata records in a log of our own, `__cluster_metadata-0`.
 //!
 //! One change is one batch, so it is there whole or not at all. Always on stable storage, whatever `durability` says.
-//! Records are those of KRaft (KIP-631); there are no snapshots yet, so the log is read from its start.
+//! Records are those of KRaft (KIP-631). Once the log has grown by `metadata.log.max.record.bytes.between.snapshots`, the whole
+//! state is appended as one batch whose first record has the key `snapshot`, and when that is on stable storage, the log's start
+//! moves there. A crash in between leaves both, and the later one counts. So the log is bounded by that key and the state.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,7 +27,15 @@ use crate::bounds::{METADATA_BATCH_BYTES_MAX, METADATA_READ_BYTES};
 pub(super) struct EmbeddedLog {
     log: Rc<Log>,
     io: Io,
+    storage: Rc<Storage>,
+    /// Bytes that the log may grow by before it gets a snapshot.
+    growth_bytes_max: u64,
+    /// Bytes appended since the last snapshot.
+    grown_bytes: Cell<u64>,
 }
+
+/// Key of the first record of a batch that holds the whole state.
+const SNAPSHOT_KEY: &[u8] = b"snapshot";
 
 /// Why the metadata could not be read back.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +60,11 @@ impl EmbeddedLog {
     }
 
     /// Opens the log, or creates it in the first start.
-    pub(super) async fn open(io: &Io, storage: &Rc<Storage>) -> Result<EmbeddedLog, SourceError> {
+    pub(super) async fn open(
+        io: &Io,
+        storage: &Rc<Storage>,
+        growth_bytes_max: u64,
+    ) -> Result<EmbeddedLog, SourceError> {
         let id = PartitionId { topic: METADATA_TOPIC_ID, index: 0 };
         let name = TopicPartition { topic: METADATA_TOPIC.to_owned(), partition: 0 };
         let log = match storage.log(id) {
@@ -57,22 +72,24 @@ impl EmbeddedLog {
             None => storage.create(&name, id, options()).await?,
         };
         log.set_options(options());
-        Ok(EmbeddedLog { log, io: io.clone() })
+        let (io, storage) = (io.clone(), Rc::clone(storage));
+        Ok(EmbeddedLog { log, io, storage, growth_bytes_max, grown_bytes: Cell::new(0) })
     }
 
     /// Reads all records from the start.
     pub(super) async fn replay(&self) -> Result<Replay, SourceError> {
         let log_start = self.log.log_start();
-        if log_start > 0 {
-            return Err(SourceError::Snapshot { directory: self.directory(), log_start });
-        }
         let mut replay = Replay::default();
-        let mut offset = 0;
+        let mut offset = log_start;
+        self.grown_bytes.set(0);
         while offset < self.log.high_watermark() {
             let request = ReadRequest { offset, max_bytes: METADATA_READ_BYTES, at_least_one: true };
             let slice =
                 self.log.read(request).await.map_err(|source| SourceError::Read { offset, source })?;
             let next = self.apply(&slice.bytes.concat(), offset, &mut replay)?;
+            if log_start > 0 && !replay.from_snapshot {
+                return Err(SourceError::Snapshot { directory: self.directory(), log_start });
+            }
             if next == offset {
                 return Err(self.damaged(offset, "nothing can be read there"));
             }
@@ -86,10 +103,34 @@ impl EmbeddedLog {
         let mut walker = BatchHeaderWalker::checked(bytes);
         while let Some(step) = walker.next_view() {
             let (info, view) = step.map_err(|stop: WalkStop| self.damaged(offset, stop))?;
-            apply_batch(&view, replay).map_err(|what| self.damaged(info.base_offset, what))?;
+            let kind = apply_batch(&view, replay).map_err(|what| self.damaged(info.base_offset, what))?;
+            self.count(info.total_bytes, kind);
             offset = info.last_offset + 1;
         }
         Ok(offset)
+    }
+
+    fn count(&self, bytes: usize, kind: BatchKind) {
+        match kind {
+            BatchKind::Snapshot => self.grown_bytes.set(0),
+            BatchKind::Changes => self.grown_bytes.set(self.grown_bytes.get() + bytes as u64),
+        }
+    }
+
+    /// Appends the whole state and lets everything before it go.
+    async fn replace_by(&self, state: &[MetadataRecord]) -> Result<(), String> {
+        let batch =
+            encode(state, self.io.wall_clock_ms(), Some(SNAPSHOT_KEY)).map_err(|error| error.to_string())?;
+        if batch.len() > METADATA_BATCH_BYTES_MAX as usize {
+            return Err(format!(
+                "the state has {} bytes, a batch at most {METADATA_BATCH_BYTES_MAX}",
+                batch.len()
+            ));
+        }
+        let appended = self.log.append(batch).await.map_err(|error| error.to_string())?;
+        self.log.delete_records(appended.base_offset).await.map_err(|error| error.to_string())?;
+        let kept = self.storage.checkpoint(self.log.volume(), false).await;
+        kept.map_err(|error| error.to_string())
     }
 
     fn directory(&self) -> String {
@@ -103,22 +144,44 @@ impl EmbeddedLog {
 
 impl Source for EmbeddedLog {
     async fn append(&self, records: Vec<MetadataRecord>) -> Result<(), ChangeError> {
-        let batch = encode(&records, self.io.wall_clock_ms())?;
+        let batch = encode(&records, self.io.wall_clock_ms(), None)?;
+        let bytes = batch.len();
         match self.log.append(batch).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.count(bytes, BatchKind::Changes);
+                Ok(())
+            }
             Err(AppendError::Closing) => Err(ChangeError::Closing),
             Err(error) => Err(ChangeError::Storage(error.to_string())),
         }
     }
+
+    async fn shrink(&self, state: impl FnOnce() -> Vec<MetadataRecord>) {
+        let grown_bytes = self.grown_bytes.get();
+        if grown_bytes < self.growth_bytes_max {
+            return;
+        }
+        // Also after a failure: the next attempt comes when it has grown as much again.
+        self.grown_bytes.set(0);
+        match self.replace_by(&state()).await {
+            Ok(()) => tracing::info!(grown_bytes, "The metadata log goes on from a snapshot"),
+            Err(why) => tracing::warn!(grown_bytes, "The metadata log stays as it is: {why}"),
+        }
+    }
 }
 
-fn encode(records: &[MetadataRecord], timestamp_ms: i64) -> Result<Bytes, ChangeError> {
+/// `key` is that of the first record.
+fn encode(
+    records: &[MetadataRecord],
+    timestamp_ms: i64,
+    mut key: Option<&[u8]>,
+) -> Result<Bytes, ChangeError> {
     let mut batch = BatchBuilder::new();
     let mut value = Vec::new();
     for record in records {
         value.clear();
         record.encode(&mut value).map_err(|error| ChangeError::Storage(error.to_string()))?;
-        batch.push(timestamp_ms, None, Some(&value), &[]);
+        batch.push(timestamp_ms, key.take(), Some(&value), &[]);
     }
     Ok(Bytes::from(batch.build()))
 }
@@ -138,19 +201,31 @@ enum BatchFault {
     Contradiction(#[from] Contradiction),
 }
 
-fn apply_batch(view: &BatchView<'_>, replay: &mut Replay) -> Result<(), BatchFault> {
+/// What a batch of the log is.
+#[derive(Clone, Copy)]
+enum BatchKind {
+    Changes,
+    Snapshot,
+}
+
+fn apply_batch(view: &BatchView<'_>, replay: &mut Replay) -> Result<BatchKind, BatchFault> {
     // A KRaft controller's notes to itself (KIP-595).
     if view.is_control() {
-        return Ok(());
+        return Ok(BatchKind::Changes);
     }
     if view.attributes() & 0x07 != 0 {
         return Err(BatchFault::Compressed);
     }
+    let mut kind = BatchKind::Changes;
     for record in view.records()? {
-        let value = record?.value.ok_or(BatchFault::NoValue)?;
-        replay.apply(MetadataRecord::decode(value)?)?;
+        let record = record?;
+        if record.key == Some(SNAPSHOT_KEY) {
+            replay.restart();
+            kind = BatchKind::Snapshot;
+        }
+        replay.apply(MetadataRecord::decode(record.value.ok_or(BatchFault::NoValue)?)?)?;
     }
-    Ok(())
+    Ok(kind)
 }
 
 /// Everything is kept, and an acknowledgement always means stable storage.
@@ -160,6 +235,7 @@ fn options() -> Arc<LogOptions> {
         message_bytes_max: METADATA_BATCH_BYTES_MAX,
         retention_ms: None,
         retention_bytes: None,
+        segment_bytes: METADATA_BATCH_BYTES_MAX,
         ..LogOptions::default()
     })
 }

@@ -14,7 +14,9 @@ use super::changes::MeshShards;
 use super::controller::{ChangeError, Controller, Shards, Source};
 use super::image::{Partition, Topic};
 use super::reconcile::{FoundLog, MixedTopic, Reconciled, adoption, reconcile};
+use super::replay::Replay;
 use super::source::{EmbeddedLog, SourceError};
+use crate::config::{BrokerConfig, DynamicConfig};
 use crate::shard::ServerShard;
 
 /// Why the server cannot know its topics.
@@ -69,7 +71,7 @@ pub async fn start(
         }
         check_strangers(strangers, || Some("the metadata log is in none of them".to_owned()))?;
     }
-    let source = EmbeddedLog::open(&shard.io, &shard.storage).await?;
+    let source = EmbeddedLog::open(&shard.io, &shard.storage, shard.config.metadata_snapshot_bytes).await?;
     let found = found_logs(shard).await?;
     let mut replay = source.replay().await?;
     if replay.records == 0 && unusable > 0 && !found.is_empty() {
@@ -81,13 +83,15 @@ pub async fn start(
         source.append(records).await.map_err(MetadataStartError::Adopt)?;
         replay = source.replay().await?;
     }
-    let Reconciled { topics, orphans } = reconcile(&replay, found, &shard.config);
+    let config = Arc::new(config_in_force(shard, &mut replay));
+    let Reconciled { topics, orphans } = reconcile(&replay, found, &config);
     check_strangers(strangers, || missing_log(&topics))?;
     let removed = remove_orphans(shard, orphans).await?;
     apply_options(shard, &topics).await?;
     let logs = MeshShards::new(shard);
     let mut image = (*shard.metadata.snapshot()).clone();
     image.next_producer_id = replay.next_producer_id;
+    image.config = config;
     let mut summary = MetadataStart { topics: topics.len(), partitions: 0, created: 0, removed };
     for topic in topics {
         // A log that is missing may be in a directory that will come back: a second one would split the partition.
@@ -96,8 +100,7 @@ pub async fn start(
         image.insert(Arc::new(topic));
     }
     shard.metadata.publish(image);
-    let (metadata, config) = (Arc::clone(&shard.metadata), Arc::clone(&shard.config));
-    shard.controller.set(Controller::new(source, logs, metadata, config));
+    shard.controller.set(Controller::new(source, logs, Arc::clone(&shard.metadata)));
     Ok(summary)
 }
 
@@ -117,6 +120,16 @@ fn missing_log(topics: &[Topic]) -> Option<String> {
     topics.iter().find_map(|topic| {
         let index = topic.partitions.iter().position(|partition| partition.leader_epoch.is_none())?;
         Some(format!("partition {}-{index} is in none of them", topic.name))
+    })
+}
+
+/// The file's configuration, and over it what was set while the server ran.
+fn config_in_force(shard: &ServerShard, replay: &mut Replay) -> BrokerConfig {
+    let mut settings = |name: &str| replay.brokers.remove(name).unwrap_or_default();
+    let broker = settings(&shard.metadata.image().broker.id.to_string());
+    let stored = DynamicConfig { broker, cluster: settings("") };
+    shard.config.with_stored_dynamic(stored, |key, error| {
+        tracing::warn!(key, %error, "A stored broker config is not valid in this version and is left out");
     })
 }
 
