@@ -54,9 +54,9 @@ pub const JOURNAL_PREWRITE_BYTES: usize = 1 << 20;
 /// Payload bytes of one commit; a single larger batch still makes one. With several in flight, more in one adds nothing.
 pub const COMMIT_BYTES_MAX: usize = 1 << 20;
 
-/// Commits of one journal in flight. More keep the device busier in between syncs; each one more is one more that a crash
-/// may leave unfinished.
-pub const COMMITS_IN_FLIGHT_MAX: usize = 4;
+/// Commits of one journal in flight: while one is being synced, the next one's bytes are on their way. Four gained nothing over two
+/// in measurements, and each is one more that a crash may leave unfinished.
+pub const COMMITS_IN_FLIGHT_MAX: usize = 2;
 
 /// Payload bytes for which a further commit is started beside those in flight; less waits and gathers.
 pub const COMMIT_BYTES_WORTH_A_WRITE: usize = 64 << 10;

@@ -1,7 +1,7 @@
 //! The journal: group commit of everything that a shard appends to one directory.
 //!
 //! A commit gathers whatever arrived while the one before was being written, of all partitions, and is one aligned
-//! write; so there is one sync per window however many partitions there are. A few commits may be in flight; they are
+//! write; so there is one sync per window however many partitions there are. Two commits may be in flight; they are
 //! acknowledged in order, and each says up to which one all before it were durable when it was made.
 //!
 //! Owned by one shard. It does not know what a log is: an entry carries an observer that is told when it is durable.

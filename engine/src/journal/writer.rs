@@ -1,4 +1,4 @@
-//! The task that turns queued groups into commits: a few writes in flight, acknowledged in order.
+//! The task that turns queued groups into commits: two writes in flight, acknowledged in order.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
