@@ -5,8 +5,14 @@ use std::process::ExitCode;
 
 use crate::completion;
 use crate::failure::Failure;
+use crate::options::argparse::{Outcome, Program};
 use crate::options::{Parsed, Spec, usage};
-use crate::{api_versions, configs, delete_records, get_offsets, groups, log_dirs, topics};
+use crate::{api_versions, configs, delete_records, dump_log, get_offsets, groups, log_dirs, topics};
+#[cfg(feature = "librdkafka")]
+use crate::{
+    console_consumer, console_producer, consumer_perf, producer_perf, verifiable_consumer,
+    verifiable_producer,
+};
 
 /// One of Kafka's tools.
 pub struct Tool {
@@ -29,6 +35,29 @@ pub const TOOLS: &[Tool] = &[
     get_offsets::TOOL,
     log_dirs::TOOL,
     api_versions::TOOL,
+    dump_log::TOOL,
+    #[cfg(feature = "librdkafka")]
+    console_consumer::TOOL,
+    #[cfg(feature = "librdkafka")]
+    console_producer::TOOL,
+    #[cfg(feature = "librdkafka")]
+    consumer_perf::TOOL,
+    #[cfg(feature = "librdkafka")]
+    producer_perf::TOOL,
+    #[cfg(feature = "librdkafka")]
+    verifiable_consumer::TOOL,
+    #[cfg(feature = "librdkafka")]
+    verifiable_producer::TOOL,
+];
+
+/// The tools whose command lines Kafka reads with argparse4j.
+const ARGPARSE: &[(&str, &Program)] = &[
+    #[cfg(feature = "librdkafka")]
+    (producer_perf::TOOL.name, &producer_perf::PROGRAM),
+    #[cfg(feature = "librdkafka")]
+    (verifiable_consumer::TOOL.name, &verifiable_consumer::PROGRAM),
+    #[cfg(feature = "librdkafka")]
+    (verifiable_producer::TOOL.name, &verifiable_producer::PROGRAM),
 ];
 
 /// Runs the tool that the first argument names.
@@ -83,6 +112,12 @@ fn run_tool(tool: &Tool, arguments: &[String]) -> ExitCode {
 /// # Errors
 /// Whatever the tool ends with.
 pub fn start(tool: &Tool, arguments: &[String], out: &mut dyn Write) -> Result<(), Failure> {
+    if let Some((_, program)) = ARGPARSE.iter().find(|(name, _)| *name == tool.name) {
+        return match program.parse(tool.spec, tool.summary, arguments)? {
+            Outcome::Parsed(parsed) => (tool.run)(&parsed, out),
+            Outcome::Help(help) => Ok(write!(out, "{help}")?),
+        };
+    }
     let parsed = Parsed::parse(tool.spec, arguments).map_err(|fault| Failure::usage(fault.to_string()))?;
     if arguments.is_empty() {
         return Err(Failure::usage(tool.on_nothing.unwrap_or(tool.summary)));

@@ -5,6 +5,7 @@
 //! accepts and ignores what is no option, and reports all of it in words that scripts match on. None of that can be had
 //! from clap, and a faithful copy of it is two small files.
 
+pub mod argparse;
 mod parse;
 mod usage;
 

@@ -62,6 +62,16 @@ impl Parsed {
         Ok(parsed)
     }
 
+    /// What another grammar has read.
+    pub(super) fn of(
+        spec: &'static Spec,
+        given: BTreeMap<&'static str, Vec<String>>,
+        words: Vec<String>,
+    ) -> Parsed {
+        let order = given.keys().copied().collect();
+        Parsed { spec, given, order, rest: Vec::new(), words }
+    }
+
     /// The option that a word without its dashes names, and the argument behind `=`.
     fn recognize<'a>(&self, word: &'a str) -> Result<(&'static Opt, Option<&'a str>), Fault> {
         let (name, attached) = match word.split_once('=') {
