@@ -132,11 +132,18 @@ class Server:
         return time.monotonic() - began
 
     def check_stalls(self):
-        """HarnessError if something held one of its shards for too long, in any of its starts."""
+        """Tells of the worst that held one of its shards for too long, in any of its starts. An error where the machine is
+        known to be idle (THALWEG_STALLS=fail, as `scripts/check --full` sets it): beside other work, the kernel's own waits
+        (a page from the host, a lock of the file system) look the same.
+        """
         said = self.log.read_text(encoding="utf-8", errors="replace")
         worst = max(((int(millis), name) for name, millis in _STALLS.findall(said)), default=(0, ""))
-        if worst[0] > STALL_MS:
-            raise HarnessError(f"a shard's thread was held for {worst[0]} ms by {worst[1]!r}, see {self.log}")
+        if worst[0] <= STALL_MS:
+            return
+        told = f"a shard's thread was held for {worst[0]} ms by {worst[1]!r}, see {self.log}"
+        if os.environ.get("THALWEG_STALLS") == "fail":
+            raise HarnessError(told)
+        print(f"note: {told}", flush=True)
 
     def discard(self):
         """Ends it in whatever way, if it still runs."""

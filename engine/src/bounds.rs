@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Task polls between two driver turns. Bounds how long a completion can wait behind ready tasks.
 pub const TASK_POLLS_PER_TURN_MAX: usize = 256;
 
+/// A turn that has taken this long leaves what is still ready to the next one: completions are looked at in between.
+pub const TURN_TIME_MAX: Duration = Duration::from_millis(3);
+
 /// A task poll or loop turn longer than this is logged.
 pub const STALL_WARN: Duration = Duration::from_millis(5);
 
@@ -35,6 +38,7 @@ pub const MESH_CALLS_PER_PAIR_MAX: usize = 1024;
 /// Incoming mesh messages taken from one other shard per loop turn.
 pub const MESH_MESSAGES_PER_TURN_MAX: usize = 256;
 
+const _: () = assert!(TURN_TIME_MAX.as_nanos() < STALL_WARN.as_nanos());
 const _: () = assert!(STALL_WARN.as_nanos() < STALL_FAIL.as_nanos());
 const _: () = assert!(SUBMISSION_ENTRIES < COMPLETION_ENTRIES);
 // UIO_MAXIOV of the kernel.

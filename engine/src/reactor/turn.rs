@@ -17,7 +17,7 @@ use super::queue::{Gate, Root, RunQueue};
 use super::stall::{StallDetector, Stalls};
 use super::task::{Task, TaskName, Tasks};
 use super::timer::{Elapsed, Sleep, Timers};
-use crate::bounds::TASK_POLLS_PER_TURN_MAX;
+use crate::bounds::{TASK_POLLS_PER_TURN_MAX, TURN_TIME_MAX};
 use crate::io::{Completion, Driver, Monotonic, Park};
 
 /// Handle of this shard's reactor. Cheap to clone; every clone names the same reactor.
@@ -135,7 +135,7 @@ impl Io {
         let started = self.now();
         self.0.stalls.begin_turn(started, &*self.0.driver);
         let mut progress = self.drain_inboxes();
-        let ran = Ran { at: started, polls: 0 };
+        let ran = Ran { started, at: started, polls: 0 };
         let ran = self.run_ready(ran, TASK_POLLS_PER_TURN_MAX);
         let ran = self.run_hooks(ran);
         // What the hooks woke belongs to this turn: a commit that they start is submitted with it.
@@ -198,15 +198,16 @@ impl Io {
         inboxes.iter().fold(false, |any, inbox| Rc::clone(inbox).drain() | any)
     }
 
-    /// Polls ready tasks until there is none, or the turn has polled `polls_max`.
+    /// Polls ready tasks until there is none, or the turn has polled `polls_max` or taken its time. One task at least is
+    /// polled.
     fn run_ready(&self, mut ran: Ran, polls_max: usize) -> Ran {
-        while ran.polls < polls_max {
+        while ran.polls < polls_max && (ran.polls == 0 || ran.at.since(ran.started) < TURN_TIME_MAX) {
             let Some(task) = self.next_ready() else { break };
             let TaskName(name) = *task.metadata();
             task.run();
             let now = self.now();
             self.0.stalls.observe(name, now.since(ran.at), &*self.0.driver);
-            ran = Ran { at: now, polls: ran.polls + 1 };
+            ran = Ran { at: now, polls: ran.polls + 1, ..ran };
         }
         ran
     }
@@ -340,9 +341,10 @@ impl Io {
     }
 }
 
-/// How far a turn has come: the time of its last look at the clock, and its task polls.
+/// How far a turn has come: when it began, the time of its last look at the clock, and its task polls.
 #[derive(Clone, Copy)]
 struct Ran {
+    started: Monotonic,
     at: Monotonic,
     polls: usize,
 }
