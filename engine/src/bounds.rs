@@ -78,10 +78,10 @@ pub const BATCH_BYTES_MAX: usize = 60 << 20;
 pub const UNCOMMITTED_BYTES_MAX: usize = 32 << 20;
 
 /// Idle slabs of 2 MiB that a busy shard has ready, mapped and touched.
-pub const SLABS_AHEAD: usize = 4;
+pub const SLABS_AHEAD: usize = 2;
 
 /// Idle slabs of 2 MiB that a shard keeps; more go back to the kernel.
-pub const SLABS_KEPT_MAX: usize = 16;
+pub const SLABS_KEPT_MAX: usize = 8;
 
 const _: () = assert!(SLABS_AHEAD <= SLABS_KEPT_MAX);
 
