@@ -42,7 +42,12 @@ fuzz_target!(|parts: (u64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>)| {
 
     let runner = SimRunner::new(&world, 1);
     let options =
-        RecoveryOptions { dirs: vec![PathBuf::from("/data")], shards: 1, options: Arc::new(LogOptions::default()) };
+        RecoveryOptions {
+            dirs: vec![PathBuf::from("/data")],
+            failed_dirs: Vec::new(),
+            shards: 1,
+            options: Arc::new(LogOptions::default()),
+        };
     let io = runner.io(0).clone();
     let recovering = async move { recover(&io, &options).await.map(|found| found.logs.len()) };
     let ended = runner.run(0, Duration::from_secs(600), recovering);
