@@ -30,7 +30,7 @@ struct Held {
     standing: Standing,
 }
 
-/// What is missing from a batch to be replayed as a matter of course.
+/// What damage to a commit would mean.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
     /// A later commit says that this one was durable, and all before it.
