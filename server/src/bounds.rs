@@ -14,6 +14,9 @@ pub const RECEIVE_BYTES_BETWEEN_MAX: usize = 16 << 10;
 /// A receive buffer grows to at most this multiple of the bytes that have arrived for its request.
 pub const RECEIVE_GROWTH: usize = 4;
 
+/// Bytes of a large receive buffer that move to a larger one at a time, between which others of the shard have their turn.
+pub const RECEIVE_MOVE_BYTES: usize = 256 << 10;
+
 /// Complete requests that wait in a connection for their turn, bytes; beyond, the connection is not read.
 pub const WAITING_BYTES_MAX: usize = 64 << 10;
 

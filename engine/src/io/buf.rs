@@ -20,6 +20,11 @@ thread_local! {
     static POOL: Arc<Pool> = Pool::new();
 }
 
+/// Has this thread's next memory brought ahead of need; see [`Pool::keep_ahead`].
+pub(super) fn keep_ahead() {
+    POOL.with(|pool| pool.keep_ahead());
+}
+
 /// Gives memory that this thread keeps for reuse back to the kernel; an idle shard calls it.
 pub fn release_recycled() {
     POOL.with(|pool| pool.release_idle());

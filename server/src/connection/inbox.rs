@@ -3,14 +3,17 @@
 //! The buffer starts small and grows with the bytes that arrive for a request, never by the request's length field
 //! alone; once a client has sent requests of some size, the next ones get that much at once. Frames are slices of the
 //! receive buffer: nothing is copied when they are cut. While a receive is pending the buffer is lent to it; what is
-//! lent counts as held and as received all the same. Does no I/O.
+//! lent counts as held and as received all the same. Does no I/O, and moves no more than a slice at a time: what a large
+//! buffer holds is moved to a larger one by whoever borrows it.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use thalweg_protocol::frame::{FrameError, FrameSplitter, HEADER_BYTES_MIN, SIZE_BYTES, Split};
 
-use crate::bounds::{RECEIVE_BYTES_BETWEEN_MAX, RECEIVE_BYTES_MIN, RECEIVE_GROWTH, WAITING_BYTES_MAX};
+use crate::bounds::{
+    RECEIVE_BYTES_BETWEEN_MAX, RECEIVE_BYTES_MIN, RECEIVE_GROWTH, RECEIVE_MOVE_BYTES, WAITING_BYTES_MAX,
+};
 
 /// Complete requests that wait at most; a full receive buffer of the smallest ones may add to that.
 const WAITING_FRAMES_MAX: usize = WAITING_BYTES_MAX / (SIZE_BYTES + HEADER_BYTES_MIN);
@@ -26,6 +29,40 @@ pub struct Inbox {
     /// The largest request seen: what this client has shown to fill.
     proven_bytes: usize,
     splitter: FrameSplitter,
+}
+
+/// A buffer to receive into.
+pub struct Loan {
+    /// What was received so far, and where it lies if it need not move.
+    received: BytesMut,
+    /// A larger buffer, not yet filled, that it has to move to first.
+    larger: Option<BytesMut>,
+}
+
+impl Loan {
+    /// Whether a slice has to be moved before the buffer can be received into.
+    pub fn is_moving(&self) -> bool {
+        self.larger.as_ref().is_some_and(|larger| larger.len() < self.received.len())
+    }
+
+    /// Moves at most [`RECEIVE_MOVE_BYTES`] to the larger buffer.
+    pub fn move_slice(&mut self) {
+        let Some(larger) = &mut self.larger else { return };
+        let end = self.received.len().min(larger.len() + RECEIVE_MOVE_BYTES);
+        larger.extend_from_slice(&self.received[larger.len()..end]);
+    }
+
+    /// The buffer, with everything that was received so far in it.
+    pub fn into_buffer(mut self) -> BytesMut {
+        while self.is_moving() {
+            self.move_slice();
+        }
+        self.larger.unwrap_or(self.received)
+    }
+
+    fn capacity(&self) -> usize {
+        self.received.capacity() + self.larger.as_ref().map_or(0, BytesMut::capacity)
+    }
 }
 
 /// A buffer as it was lent, bytes.
@@ -50,17 +87,18 @@ impl Inbox {
 
     /// Gives the buffer away with room to receive into; it comes back through [`received`](Self::received). It grows by
     /// at most `growth_bytes_max`, or by as much as a small buffer has.
-    pub fn lend(&mut self, growth_bytes_max: usize) -> BytesMut {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let room = self.room_for(&buffer).min(growth_bytes_max.max(RECEIVE_BYTES_MIN));
-        if buffer.capacity() - buffer.len() < room.div_ceil(4) {
-            // Not `reserve`, which may double what is there: a budget was asked for this much.
-            let mut larger = BytesMut::with_capacity(buffer.len() + room);
-            larger.extend_from_slice(&buffer);
-            buffer = larger;
+    pub fn lend(&mut self, growth_bytes_max: usize) -> Loan {
+        let received = std::mem::take(&mut self.buffer);
+        let room = self.room_for(&received).min(growth_bytes_max.max(RECEIVE_BYTES_MIN));
+        let grows = received.capacity() - received.len() < room.div_ceil(4);
+        // Not `reserve`, which may double what is there: a budget was asked for this much.
+        let larger = grows.then(|| BytesMut::with_capacity(received.len() + room));
+        let mut loan = Loan { received, larger };
+        if grows && loan.received.len() <= RECEIVE_MOVE_BYTES {
+            loan = Loan { received: loan.into_buffer(), larger: None };
         }
-        self.lent = Some(Lent { received: buffer.len(), capacity: buffer.capacity() });
-        buffer
+        self.lent = Some(Lent { received: loan.received.len(), capacity: loan.capacity() });
+        loan
     }
 
     /// Bytes worth having room for behind what is in `buffer`.
@@ -155,7 +193,7 @@ mod tests {
     fn feed(inbox: &mut Inbox, mut bytes: &[u8], step: usize) -> usize {
         let mut largest = 0;
         while !bytes.is_empty() {
-            let mut buffer = inbox.lend(usize::MAX);
+            let mut buffer = inbox.lend(usize::MAX).into_buffer();
             let room = buffer.capacity() - buffer.len();
             assert!(room > 0);
             largest = largest.max(buffer.capacity());
@@ -195,7 +233,7 @@ mod tests {
         inbox.pop().unwrap();
         let second = frame(1 << 20);
         feed(&mut inbox, &second[..100], usize::MAX);
-        let buffer = inbox.lend(usize::MAX);
+        let buffer = inbox.lend(usize::MAX).into_buffer();
         assert!(buffer.capacity() >= (1 << 20));
         inbox.received(buffer).unwrap();
         inbox.forget_proven();
@@ -204,11 +242,11 @@ mod tests {
     #[test]
     fn what_a_pending_receive_has_counts_as_held() {
         let mut inbox = Inbox::new(100 << 20);
-        let idle = inbox.lend(usize::MAX);
+        let idle = inbox.lend(usize::MAX).into_buffer();
         assert_eq!((inbox.held_bytes(), inbox.is_inside_frame()), (0, false));
         inbox.received(idle).unwrap();
         feed(&mut inbox, &frame(90 << 20)[..1 << 20], usize::MAX);
-        let buffer = inbox.lend(usize::MAX);
+        let buffer = inbox.lend(usize::MAX).into_buffer();
         assert!(inbox.is_inside_frame());
         assert_eq!(inbox.held_bytes(), buffer.capacity());
         inbox.received(buffer).unwrap();
@@ -220,7 +258,7 @@ mod tests {
         let whole = frame(3 << 20);
         feed(&mut inbox, &whole[..1 << 20], usize::MAX);
         let before = inbox.held_bytes();
-        let tight = inbox.lend(100_000);
+        let tight = inbox.lend(100_000).into_buffer();
         assert!(tight.capacity() <= before.max((1 << 20) + 100_000));
         inbox.received(tight).unwrap();
         let largest = feed(&mut inbox, &whole[1 << 20..], usize::MAX);
@@ -228,10 +266,32 @@ mod tests {
     }
 
     #[test]
+    fn a_large_buffer_moves_in_slices() {
+        let mut inbox = Inbox::new(100 << 20);
+        let whole = frame(3 << 20);
+        let mut full = BytesMut::with_capacity(1 << 20);
+        full.extend_from_slice(&whole[..1 << 20]);
+        inbox.buffer = full;
+        let mut loan = inbox.lend(usize::MAX);
+        assert!(inbox.held_bytes() > 2 << 20, "both buffers count while they are there");
+        let mut slices = 0;
+        while loan.is_moving() {
+            loan.move_slice();
+            slices += 1;
+        }
+        assert_eq!(slices, (1 << 20) / RECEIVE_MOVE_BYTES);
+        let buffer = loan.into_buffer();
+        assert_eq!(buffer[..], whole[..1 << 20]);
+        inbox.received(buffer).unwrap();
+        feed(&mut inbox, &whole[1 << 20..], usize::MAX);
+        assert_eq!(inbox.pop().unwrap()[..], whole[4..]);
+    }
+
+    #[test]
     fn impossible_lengths_are_refused() {
         let refused = |length: i32| {
             let mut inbox = Inbox::new(1000);
-            let mut buffer = inbox.lend(usize::MAX);
+            let mut buffer = inbox.lend(usize::MAX).into_buffer();
             buffer.extend_from_slice(&length.to_be_bytes());
             inbox.received(buffer).unwrap_err()
         };

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use slab::Slab;
 use thalweg_engine::io::{ListenerId, SocketId};
 use thalweg_engine::reactor::Task;
-use thalweg_engine::reactor::sync::{Latch, WaitGroup};
+use thalweg_engine::reactor::sync::{Latch, Semaphore, WaitGroup};
 
 pub use acceptor::{ListenError, listen};
 use admission::{Admission, Ticket};
@@ -38,6 +38,8 @@ use crate::shard::ServerShard;
 pub struct Connections {
     budget: Rc<RequestBudget>,
     reply_memory: Rc<ReplyMemory>,
+    /// Who moves a large receive buffer to a larger one.
+    moving: Semaphore,
     admission: Admission,
     closing: Latch,
     open: WaitGroup,
@@ -62,6 +64,7 @@ impl Connections {
         Connections {
             budget: RequestBudget::new(budget_bytes),
             reply_memory: Rc::default(),
+            moving: Semaphore::new(1),
             admission: Admission::new(shards),
             closing: Latch::new(),
             open: WaitGroup::new(),
@@ -83,6 +86,10 @@ impl Connections {
 
     fn budget(&self) -> &Rc<RequestBudget> {
         &self.budget
+    }
+
+    fn moving(&self) -> &Semaphore {
+        &self.moving
     }
 
     fn closing(&self) -> Latch {

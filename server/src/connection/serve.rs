@@ -19,7 +19,7 @@ use thalweg_engine::reactor::{Sleep, Socket};
 use thalweg_protocol::frame::FrameError;
 
 use super::budget::{Charge, Hold};
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Loan};
 use super::pipeline::{Failed, Pipeline};
 use super::unsent::Unsent;
 use crate::api::Client;
@@ -102,7 +102,8 @@ pub async fn serve(shard: Rc<ServerShard>, socket: Socket, client: Rc<Client>) -
             }
             if receiving.is_none() && connection.wants_more() {
                 if connection.charge.room() > 0 {
-                    receiving.set(Some(receive(&socket, connection.lend())));
+                    let shard = Rc::clone(&connection.shard);
+                    receiving.set(Some(receive(shard, &socket, connection.lend())));
                     freed.set(None);
                 } else if freed.is_none() {
                     freed.set(Some(connection.shard.connections.budget().freed()));
@@ -156,7 +157,16 @@ fn ready<F: Future>(future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Option
     }
 }
 
-async fn receive(socket: &Socket, buffer: BytesMut) -> (io::Result<usize>, BytesMut) {
+async fn receive(shard: Rc<ServerShard>, socket: &Socket, mut loan: Loan) -> (io::Result<usize>, BytesMut) {
+    if loan.is_moving() {
+        // One at a time: many that grow at once would add up to a long turn all the same.
+        let _alone = shard.connections.moving().acquire(1).await;
+        while loan.is_moving() {
+            loan.move_slice();
+            shard.io.yield_now().await;
+        }
+    }
+    let buffer = loan.into_buffer();
     let room = buffer.capacity() - buffer.len();
     socket.recv(buffer, room).await
 }
@@ -199,10 +209,10 @@ impl Connection {
     }
 
     /// A buffer to receive into, charged before it is filled.
-    fn lend(&mut self) -> BytesMut {
-        let buffer = self.inbox.lend(self.charge.room());
+    fn lend(&mut self) -> Loan {
+        let loan = self.inbox.lend(self.charge.room());
         self.recharge();
-        buffer
+        loan
     }
 
     fn received(&mut self, result: io::Result<usize>, buffer: BytesMut) {

@@ -27,8 +27,8 @@ use self::doorbell::RingDoorbell;
 pub(super) use self::ring::RingMode;
 use self::ring::{Finished, Ring};
 use self::slot::{InFlight, Message, Step};
+use super::buf;
 use super::probe::Capabilities;
-use super::slab;
 use super::{
     Buffer, Completion, DirEntry, Doorbell, Driver, FileId, ListenOptions, ListenerId, Monotonic, Op, OpId,
     Outcome, Park, SocketId,
@@ -86,7 +86,7 @@ impl UringDriver {
             rings: Box::new(0),
             ring_truncates: capabilities.ring_truncates,
         };
-        slab::keep_ahead();
+        buf::keep_ahead();
         let entropy = RefCell::new(blocking::Entropy::new());
         let scheduled = File::open("/proc/thread-self/schedstat").ok();
         Ok(UringDriver {

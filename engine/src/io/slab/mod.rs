@@ -3,15 +3,18 @@
 //! Fresh memory is the dearest thing on the way of a request: the kernel zeroes it page by page, and under a hypervisor
 //! the first touch of a page may wait for the host. So what was used once is used again, whatever its size was, and a
 //! busy shard's next slabs are mapped and touched before they are needed, by a thread that runs only when its core has
-//! nothing else to do. A slab goes back to the kernel when its shard rests.
+//! nothing else to do. A slab's memory goes back to the kernel when its shard rests.
 //!
 //! Regions return to the pool they came from, from whatever thread drops them last.
 
-use std::ptr::NonNull;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+mod arena;
+mod keeper;
 
-use nix::libc;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use arena::Mapping;
+use keeper::Keeper;
 
 use super::PAGE_BYTES;
 use crate::bounds::{SLABS_AHEAD, SLABS_KEPT_MAX};
@@ -26,6 +29,9 @@ const CLASSES: usize = REGION_BYTES_MAX.ilog2() as usize - PAGE_BYTES.ilog2() as
 /// The slabs of one shard's thread.
 pub(super) struct Pool {
     state: Mutex<State>,
+    /// Brings slabs ahead of need. Without it they come as they are needed: in simulations, where nothing may depend on
+    /// another thread, and if the thread cannot be started.
+    keeper: OnceLock<Option<Keeper>>,
 }
 
 #[derive(Default)]
@@ -35,10 +41,8 @@ struct State {
     vacant: Vec<usize>,
     /// Per class, the slabs in use that have a free region; the last one is taken from.
     partial: [Vec<usize>; CLASSES],
-    /// Slabs that nothing uses, their pages touched.
+    /// Slabs that nothing uses any more, their pages touched.
     idle: Vec<Mapping>,
-    /// The keeper was asked for more.
-    asked: bool,
 }
 
 struct Slab {
@@ -47,12 +51,6 @@ struct Slab {
     /// Regions that are free, by index.
     free: Vec<u16>,
 }
-
-/// Mapped memory of [`SLAB_BYTES`], aligned to as much, zeroed by the kernel.
-struct Mapping(NonNull<u8>);
-
-// SAFETY: plain memory with one owner.
-unsafe impl Send for Mapping {}
 
 /// A region of a pool: where it starts, and what gives it back.
 pub(super) struct Home {
@@ -63,7 +61,16 @@ pub(super) struct Home {
 
 impl Pool {
     pub(super) fn new() -> Arc<Pool> {
-        Arc::new(Pool { state: Mutex::default() })
+        Arc::new(Pool { state: Mutex::default(), keeper: OnceLock::new() })
+    }
+
+    /// From now on slabs are brought ahead of need, by a thread that runs where this one may.
+    pub(super) fn keep_ahead(&self) {
+        self.keeper.get_or_init(Keeper::start);
+    }
+
+    fn keeper(&self) -> Option<&Keeper> {
+        self.keeper.get()?.as_ref()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -78,60 +85,35 @@ impl Pool {
         let mut state = self.state();
         let slab = match state.partial[class].last() {
             Some(slab) => *slab,
-            None => state.open(class)?,
+            None => {
+                let memory = state.idle.pop().or_else(|| self.keeper()?.take()).or_else(Mapping::new)?;
+                state.open(class, memory)
+            }
         };
         let (start, index) = state.cut(slab);
-        self.ask_ahead(&mut state);
+        if let Some(keeper) = self.keeper() {
+            keeper.ask(SLABS_AHEAD.saturating_sub(state.idle.len()));
+        }
         Some((start, Home { pool: Arc::clone(self), slab, index }))
     }
 
-    /// Has the keeper bring slabs before the last idle one is used.
-    fn ask_ahead(self: &Arc<Pool>, state: &mut State) {
-        if state.idle.len() >= SLABS_AHEAD || state.asked {
-            return;
-        }
-        if let Some(keeper) = KEEPER.get() {
-            state.asked = keeper.send(Arc::downgrade(self)).is_ok();
-        }
-    }
-
-    /// Gives idle slabs back to the kernel.
+    /// Gives the memory of idle slabs back to the kernel.
     pub(super) fn release_idle(&self) {
         let idle = std::mem::take(&mut self.state().idle);
         drop(idle);
+        drop(self.keeper().map(Keeper::withdraw));
     }
 
     fn put(&self, slab: usize, index: u16) {
         let unused = self.state().put(slab, index);
-        // Unmapped, if it is not kept, without holding up the others.
+        // Emptied, if it is not kept, without holding up the others.
         drop(unused);
-    }
-
-    /// Maps and touches slabs until enough are idle.
-    fn fill(&self) {
-        loop {
-            let missing = {
-                let mut state = self.state();
-                state.asked = state.idle.len() < SLABS_AHEAD;
-                state.asked
-            };
-            if !missing {
-                return;
-            }
-            let Some(mapping) = Mapping::new() else {
-                self.state().asked = false;
-                return;
-            };
-            mapping.touch();
-            self.state().idle.push(mapping);
-        }
     }
 }
 
 impl State {
-    /// Cuts an idle or a fresh slab into regions of `class`.
-    fn open(&mut self, class: usize) -> Option<usize> {
-        let mapping = self.idle.pop().or_else(Mapping::new)?;
+    /// Cuts a slab into regions of `class`.
+    fn open(&mut self, class: usize, mapping: Mapping) -> usize {
         // Handed out from the front.
         let free = (0..(SLAB_BYTES / bytes_of(class)) as u16).rev().collect();
         let slab = Slab { mapping: Some(mapping), class, free };
@@ -146,7 +128,7 @@ impl State {
             }
         };
         self.partial[class].push(at);
-        Some(at)
+        at
     }
 
     fn cut(&mut self, at: usize) -> (NonNull<u8>, u16) {
@@ -155,7 +137,7 @@ impl State {
             unreachable!("a partial slab has a free region")
         };
         // SAFETY: the index is below the number of regions, so this lies within the mapping.
-        let start = unsafe { mapping.0.add(usize::from(index) * bytes_of(slab.class)) };
+        let start = unsafe { mapping.start().add(usize::from(index) * bytes_of(slab.class)) };
         if slab.free.is_empty() {
             let partial = &mut self.partial[slab.class];
             partial.retain(|partial| *partial != at);
@@ -204,85 +186,10 @@ fn bytes_of(class: usize) -> usize {
     PAGE_BYTES << class
 }
 
-impl Mapping {
-    fn new() -> Option<Mapping> {
-        // Twice as much, to find an aligned part in it; the rest goes back untouched.
-        let (wide, flags) = (2 * SLAB_BYTES, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping anywhere touches nothing that exists.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), wide, access, flags, -1, 0) };
-        if start == libc::MAP_FAILED {
-            return None;
-        }
-        let head = start.align_offset(SLAB_BYTES);
-        // SAFETY: both ends lie in the mapping just made, and nobody knows of them.
-        unsafe {
-            let aligned = start.byte_add(head);
-            unmap(start, head);
-            unmap(aligned.byte_add(SLAB_BYTES), wide - head - SLAB_BYTES);
-            NonNull::new(aligned.cast()).map(Mapping)
-        }
-    }
-
-    /// Has the kernel back all of it with memory, in one huge page if it has one.
-    fn touch(&self) {
-        // SAFETY: advice on a mapping that is ours. Both are wishes: where the kernel has neither (before Linux 5.14),
-        // the first use of a page does it.
-        unsafe {
-            libc::madvise(self.0.as_ptr().cast(), SLAB_BYTES, libc::MADV_HUGEPAGE);
-            libc::madvise(self.0.as_ptr().cast(), SLAB_BYTES, libc::MADV_POPULATE_WRITE);
-        }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: ours alone; no region of it is in use.
-        unsafe { unmap(self.0.as_ptr().cast(), SLAB_BYTES) }
-    }
-}
-
-/// # Safety
-/// `[start, start + bytes)` is mapped and used by nobody.
-unsafe fn unmap(start: *mut libc::c_void, bytes: usize) {
-    if bytes > 0 {
-        // SAFETY: as promised by the caller.
-        let unmapped = unsafe { libc::munmap(start, bytes) };
-        assert_eq!(unmapped, 0, "munmap of memory that is mapped");
-    }
-}
-
-static KEEPER: OnceLock<Sender<Weak<Pool>>> = OnceLock::new();
-
-/// Starts the thread that brings slabs ahead of need, once per process. Without it slabs are mapped as they are needed:
-/// in simulations, where nothing may depend on another thread, and if it cannot be started.
-pub(super) fn keep_ahead() {
-    KEEPER.get_or_init(|| {
-        let (sender, requests) = channel();
-        // If there can be no thread, sending fails and nobody waits for it.
-        let _ = std::thread::Builder::new().name("memory".into()).spawn(|| keep(requests));
-        sender
-    });
-}
-
-fn keep(requests: Receiver<Weak<Pool>>) {
-    run_when_idle();
-    while let Ok(pool) = requests.recv() {
-        if let Some(pool) = pool.upgrade() {
-            pool.fill();
-        }
-    }
-}
-
-/// Puts the calling thread behind every other one of its core.
-fn run_when_idle() {
-    let lowest = libc::sched_param { sched_priority: 0 };
-    // SAFETY: the parameter is valid; 0 is the calling thread. Lowering one's own priority needs no privilege.
-    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const lowest) };
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     fn slabs(pool: &Pool) -> usize {
@@ -335,11 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_is_filled_ahead() {
+    fn slabs_come_from_the_keeper_once_there_is_one() {
         let pool = Pool::new();
-        pool.fill();
-        let state = pool.state();
-        assert_eq!(state.idle.len(), SLABS_AHEAD);
-        assert!(!state.asked);
+        pool.keep_ahead();
+        let first = pool.take(REGION_BYTES_MAX).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let brought = loop {
+            if let Some(mapping) = pool.keeper().unwrap().take() {
+                break mapping;
+            }
+            assert!(Instant::now() < deadline, "no slab within 30 s");
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        assert_ne!(brought.start(), first.0);
     }
 }
