@@ -53,13 +53,16 @@ pub struct Storage {
     tails: Rc<TailCache>,
     /// One log is cleaned at a time.
     cleaning: Semaphore,
+    retention_check_interval: Duration,
+    cleaner: CleanerOptions,
     closing: Cell<bool>,
     /// `shutdown` went through.
     clean: Cell<bool>,
 }
 
 impl Storage {
-    /// Opens what recovery left for this shard and starts the background tasks.
+    /// Opens what recovery left for this shard and starts the tasks that write segments and checkpoints. Nothing is
+    /// removed before [`maintain`](Self::maintain).
     ///
     /// # Errors
     /// When no directory's journal can be opened. A directory that fails, now or later, takes only its partitions.
@@ -76,13 +79,15 @@ impl Storage {
             logs: RefCell::default(),
             tails: TailCache::new(seed.cache_bytes / 2),
             cleaning: Semaphore::new(1),
+            retention_check_interval: seed.retention_check_interval,
+            cleaner: seed.cleaner,
             closing: Cell::new(false),
             clean: Cell::new(false),
         });
         for log in seed.logs {
             storage.adopt(log, &seed.options);
         }
-        storage.start_tasks(seed.retention_check_interval, seed.cleaner);
+        storage.start_writers();
         Ok(storage)
     }
 
@@ -193,7 +198,18 @@ impl Storage {
         log.settle_options().await
     }
 
-    fn start_tasks(self: &Rc<Self>, retention_check: Duration, cleaner: CleanerOptions) {
+    /// Starts retention and compaction. Not before every partition has its own options (see
+    /// [`set_options`](Self::set_options)): under those that it was opened with, they may remove what it is to keep.
+    pub fn maintain(self: &Rc<Self>) {
+        self.io
+            .spawn("retention", Rc::clone(self).retain_periodically(self.retention_check_interval))
+            .detach();
+        if self.cleaner.enabled {
+            self.io.spawn("cleaner", Rc::clone(self).clean_periodically()).detach();
+        }
+    }
+
+    fn start_writers(self: &Rc<Self>) {
         for volume in &self.volumes {
             for _ in 0..crate::bounds::SEGMENT_WRITES_MAX {
                 self.io.spawn("segment writer", write_backlog(Rc::clone(volume))).detach();
@@ -201,10 +217,6 @@ impl Storage {
             self.io.spawn("checkpoint", Rc::clone(self).checkpoint_periodically(Rc::clone(volume))).detach();
         }
         self.io.spawn("cache trim", Rc::clone(self).trim_periodically()).detach();
-        self.io.spawn("retention", Rc::clone(self).retain_periodically(retention_check)).detach();
-        if cleaner.enabled {
-            self.io.spawn("cleaner", Rc::clone(self).clean_periodically(cleaner)).detach();
-        }
     }
 
     async fn checkpoint_periodically(self: Rc<Self>, volume: Rc<Volume>) {
@@ -364,16 +376,16 @@ impl Storage {
     }
 
     /// Cleans the dirtiest log that is worth it, again and again, and rests when there is none.
-    async fn clean_periodically(self: Rc<Self>, options: CleanerOptions) {
+    async fn clean_periodically(self: Rc<Self>) {
         // Found to be beyond cleaning; said once.
         let mut given_up = HashSet::new();
         while !self.closing.get() {
             let cleaned = match self.dirtiest(&given_up).await {
-                Some((log, range)) => self.clean(&log, &range, &options, &mut given_up).await,
+                Some((log, range)) => self.clean(&log, &range, &mut given_up).await,
                 None => false,
             };
             if !cleaned {
-                self.io.sleep(options.backoff).await;
+                self.io.sleep(self.cleaner.backoff).await;
             }
         }
     }
@@ -395,14 +407,9 @@ impl Storage {
         dirtiest
     }
 
-    async fn clean(
-        &self,
-        log: &Rc<Log>,
-        range: &Range,
-        options: &CleanerOptions,
-        given_up: &mut HashSet<PartitionId>,
-    ) -> bool {
+    async fn clean(&self, log: &Rc<Log>, range: &Range, given_up: &mut HashSet<PartitionId>) -> bool {
         let _one = self.cleaning.acquire(1).await;
+        let options = &self.cleaner;
         let map_bytes_max = options.dedupe_buffer_bytes / u64::from(self.shards.max(1));
         match clean::clean(log, range, options, map_bytes_max, &|| self.closing.get()).await {
             Ok(cleaned) => {

@@ -27,7 +27,7 @@ pub(crate) enum CleanError {
     Uncleanable(Corruption),
     #[error("the segment at {base_offset} would become too large")]
     TooLarge { base_offset: i64 },
-    /// The log was removed, segments went, or the server stops.
+    /// The log was removed or is not compacted any more, segments went, or the server stops.
     #[error("it was interrupted")]
     Interrupted,
 }
@@ -80,7 +80,13 @@ struct Pass<'a> {
 impl Pass<'_> {
     async fn turn(&mut self, bytes: usize) -> Result<(), CleanError> {
         self.pace.slice(bytes).await;
-        if (self.stopping)() || self.log.is_removed() { Err(CleanError::Interrupted) } else { Ok(()) }
+        self.check()
+    }
+
+    /// Whether to go on: the log may have been removed, or been told not to be compacted any more.
+    fn check(&self) -> Result<(), CleanError> {
+        let goes_on = !(self.stopping)() && !self.log.is_removed() && self.log.options().compact;
+        if goes_on { Ok(()) } else { Err(CleanError::Interrupted) }
     }
 
     /// Puts the keys of the dirty records into the map, until it is full.
@@ -181,6 +187,7 @@ impl Pass<'_> {
         let cleaned = writer.finish().await?;
         let after = cleaned.bytes;
         let bases: Vec<i64> = group.iter().map(|segment| segment.base_offset).collect();
+        self.check()?;
         match self.log.replace_segments(&bases, cleaned).await? {
             Replacement::Done => {
                 self.cleaned.bytes_before += before;

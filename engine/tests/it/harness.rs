@@ -92,7 +92,9 @@ impl Server {
             let io = server.runner.io(shard).clone();
             let opened = server.runner.run(shard, LIMIT, async move { Storage::open(&io, seed).await });
             tracing::debug!("shard {shard} is open");
-            server.storages.push(opened?.map_err(|failure| NoStart::Refused(failure.into()))?);
+            let storage = opened?.map_err(|failure| NoStart::Refused(failure.into()))?;
+            storage.maintain();
+            server.storages.push(storage);
         }
         Ok(server)
     }

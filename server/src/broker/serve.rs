@@ -105,7 +105,11 @@ async fn serve_until(
     for (path, properties) in &identity.missing {
         replace_file(&shard.io, path, Bytes::from(meta_properties::encode(properties))).await?;
     }
-    on_all_shards(shard, |there| async move { group::start(&there) }).await;
+    on_all_shards(shard, |there| async move {
+        there.storage.maintain();
+        group::start(&there);
+    })
+    .await;
     let bound = shard.listen()?;
     // Between binding and here nothing was awaited, so nobody has been accepted yet.
     shard.metadata.advertise(endpoints(&shard.config.listeners, &bound));
