@@ -153,7 +153,7 @@ impl Storage {
             return self.volumes.first().cloned().ok_or(StorageError::NoDirectory);
         }
         let logs = self.logs.borrow();
-        let working = self.volumes.iter().filter(|volume| volume.failure().is_none());
+        let working = self.volumes.iter().filter(|volume| volume.takes_new_logs());
         let count =
             |volume: &&Rc<Volume>| logs.values().filter(|log| Rc::ptr_eq(log.volume(), volume)).count();
         working.min_by_key(count).cloned().ok_or(StorageError::NoDirectory)
@@ -243,7 +243,8 @@ impl Storage {
     /// Brings everything committed into synced segments, makes that fact durable, and frees the journal behind it.
     ///
     /// # Errors
-    /// The first failed step; the journal keeps what was not checkpointed.
+    /// The first failed step; the journal keeps what was not checkpointed. A log that cannot be written does not hold up
+    /// the others: they are checkpointed all the same, unless it is to be the checkpoint of a `clean` stop.
     pub async fn checkpoint(&self, volume: &Rc<Volume>, clean: bool) -> Result<(), IoFailure> {
         let _one = volume.checkpointing.acquire(1).await;
         let dirty: Vec<_> = self.logs_of(volume).into_iter().filter(|log| log.is_dirty()).collect();
@@ -252,9 +253,14 @@ impl Storage {
             return Ok(());
         }
         volume.checkpoint_stale.set(true);
-        let reached = self.settle(dirty).await?;
+        let (reached, failed) = self.settle(dirty).await;
         for (log, position) in &reached {
             log.note_synced(*position);
+        }
+        if let Some(failure) = &failed
+            && clean
+        {
+            return Err(failure.clone());
         }
         let number = volume.begin_checkpoint();
         // Not the logs of the beginning: one created since has commits that must not be given up.
@@ -275,19 +281,24 @@ impl Storage {
             let needed = needed[lane_index(journal.lane())];
             journal.release(needed);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Writes and syncs what is committed of these logs, some at a time: one sync waits mostly for the disk. Returns up
-    /// to where each is synced.
-    async fn settle(&self, logs: Vec<Rc<Log>>) -> Result<Vec<(Rc<Log>, LogPosition)>, IoFailure> {
-        let mut reached = Vec::with_capacity(logs.len());
+    /// to where each is synced, and the first failure. Every log is seen to its end, also after one failed: a write that
+    /// is given up while the kernel has it may still replace what is written to its page next.
+    async fn settle(&self, logs: Vec<Rc<Log>>) -> (Vec<(Rc<Log>, LogPosition)>, Option<IoFailure>) {
+        let (mut reached, mut failed) = (Vec::with_capacity(logs.len()), None);
+        let mut note = |settled: Result<(Rc<Log>, LogPosition), IoFailure>| match settled {
+            Ok(settled) => reached.push(settled),
+            Err(failure) => drop(failed.get_or_insert(failure)),
+        };
         let mut running = VecDeque::new();
         for log in logs.into_iter().filter(|log| log.corruption().is_none()) {
             if running.len() >= CHECKPOINT_SYNCS_MAX
                 && let Some(oldest) = running.pop_front()
             {
-                reached.push(oldest.await?);
+                note(oldest.await);
             }
             running.push_back(self.io.spawn("checkpoint of a log", async move {
                 log.materialise(Goal::Committed).await?;
@@ -296,9 +307,9 @@ impl Storage {
             }));
         }
         for task in running {
-            reached.push(task.await?);
+            note(task.await);
         }
-        Ok(reached)
+        (reached, failed)
     }
 
     /// The checkpoint's content, which sequences are needed by it, and up to where it has each log. In slices: a batch
@@ -377,23 +388,27 @@ impl Storage {
 
     /// Cleans the dirtiest log that is worth it, again and again, and rests when there is none.
     async fn clean_periodically(self: Rc<Self>) {
-        // Found to be beyond cleaning; said once.
-        let mut given_up = HashSet::new();
+        // Found to be beyond cleaning, said once; and failed for now, while the others have their turn.
+        let (mut given_up, mut resting) = (HashSet::new(), HashSet::new());
         while !self.closing.get() {
-            let cleaned = match self.dirtiest(&given_up).await {
-                Some((log, range)) => self.clean(&log, &range, &mut given_up).await,
-                None => false,
-            };
-            if !cleaned {
+            let left_out = |id: PartitionId| given_up.contains(&id) || resting.contains(&id);
+            let Some((log, range)) = self.dirtiest(left_out).await else {
+                resting.clear();
                 self.io.sleep(self.cleaner.backoff).await;
+                continue;
+            };
+            let failed = self.clean(&log, &range).await.err();
+            if let Some(error) = failed {
+                let is_final = matches!(error, CleanError::Uncleanable(_) | CleanError::TooLarge { .. });
+                if is_final { &mut given_up } else { &mut resting }.insert(log.id());
             }
         }
     }
 
     /// The log with the greatest share of dirty bytes among those that are due.
-    async fn dirtiest(&self, given_up: &HashSet<PartitionId>) -> Option<(Rc<Log>, Range)> {
+    async fn dirtiest(&self, left_out: impl Fn(PartitionId) -> bool) -> Option<(Rc<Log>, Range)> {
         let mut dirtiest: Option<(Rc<Log>, Range)> = None;
-        for log in self.logs().into_iter().filter(|log| !given_up.contains(&log.id())) {
+        for log in self.logs().into_iter().filter(|log| !left_out(log.id())) {
             match Range::of(&log).await {
                 Ok(Some(range)) if range.is_due => {
                     if dirtiest.as_ref().is_none_or(|(_, other)| range.dirty_ratio > other.dirty_ratio) {
@@ -407,30 +422,25 @@ impl Storage {
         dirtiest
     }
 
-    async fn clean(&self, log: &Rc<Log>, range: &Range, given_up: &mut HashSet<PartitionId>) -> bool {
+    /// # Errors
+    /// Said in the log, unless the pass was only interrupted.
+    async fn clean(&self, log: &Rc<Log>, range: &Range) -> Result<(), CleanError> {
         let _one = self.cleaning.acquire(1).await;
         let options = &self.cleaner;
         let map_bytes_max = options.dedupe_buffer_bytes / u64::from(self.shards.max(1));
-        match clean::clean(log, range, options, map_bytes_max, &|| self.closing.get()).await {
-            Ok(cleaned) => {
-                tracing::info!(
-                    "{}: compacted up to offset {}: {} bytes where there were {}",
-                    log.name(),
-                    log.with_state(|state| state.cleaned()),
-                    cleaned.bytes_after,
-                    cleaned.bytes_before
-                );
-                return true;
-            }
+        let outcome = clean::clean(log, range, options, map_bytes_max, &|| self.closing.get()).await;
+        match &outcome {
+            Ok(cleaned) => tracing::info!(
+                "{}: compacted up to offset {}: {} bytes where there were {}",
+                log.name(),
+                log.with_state(|state| state.cleaned()),
+                cleaned.bytes_after,
+                cleaned.bytes_before
+            ),
             Err(CleanError::Interrupted) => (),
-            Err(error) => {
-                tracing::error!("{}: it is not compacted: {error}", log.name());
-                if matches!(error, CleanError::Uncleanable(_) | CleanError::TooLarge { .. }) {
-                    given_up.insert(log.id());
-                }
-            }
+            Err(error) => tracing::error!("{}: it is not compacted: {error}", log.name()),
         }
-        false
+        outcome.map(drop)
     }
 
     /// Stops cleanly: no more appends, everything into segments of their true size, Kafka's index and snapshot files,
@@ -494,6 +504,7 @@ async fn open_volumes(io: &Io, seed: &StorageSeed) -> Result<Vec<Rc<Volume>>, Io
         match Volume::open(io, volume.clone(), seed.shard, seed.journal_bytes_max).await {
             Ok(volume) => volumes.push(volume),
             Err(failure) => {
+                volume.has_failed.note();
                 let (dir, shard) = (volume.dir.display(), seed.shard.0);
                 tracing::error!(
                     "log directory {dir} is left out with its partitions of shard {shard}: {failure}"

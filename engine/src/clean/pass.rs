@@ -27,6 +27,10 @@ pub(crate) enum CleanError {
     Uncleanable(Corruption),
     #[error("the segment at {base_offset} would become too large")]
     TooLarge { base_offset: i64 },
+    #[error(
+        "its segments need up to {bytes} bytes once more while they are rewritten, and the disk has no room for that"
+    )]
+    NoRoom { bytes: u64 },
     /// The log was removed or is not compacted any more, segments went, or the server stops.
     #[error("it was interrupted")]
     Interrupted,
@@ -57,7 +61,8 @@ pub(crate) async fn clean(
     let pace = Pace::new(log.volume(), options.io_bytes_per_second);
     let mut pass = Pass { log, pace, stopping, cleaned: Cleaned::default() };
     pass.survey(range, &mut map).await?;
-    let end = map.latest() + 1;
+    // Not what a batch says of itself: deltas of records are the client's.
+    let end = (map.latest() + 1).min(range.end);
     let rules = Rules {
         map: &map,
         now_ms: io.wall_clock_ms(),
@@ -92,7 +97,7 @@ impl Pass<'_> {
     /// Puts the keys of the dirty records into the map, until it is full.
     async fn survey(&mut self, range: &Range, map: &mut OffsetMap) -> Result<(), CleanError> {
         for segment in range.segments.iter().filter(|segment| segment.next_offset > range.first_dirty) {
-            let mut reader = SegmentReader::open(self.log, segment.base_offset, segment.bytes).await?;
+            let mut reader = SegmentReader::open(self.log, *segment).await?;
             while let Some(batch) = reader.next(&mut self.pace).await? {
                 let Ok(view) = BatchView::parse(&batch) else { panic!("a batch that was just checked") };
                 if view.last_offset() < range.first_dirty {
@@ -159,11 +164,14 @@ impl Pass<'_> {
     /// Rewrites some segments as one. What nothing is dropped from stays as it is.
     async fn clean_group(&mut self, group: &[SegmentInfo], rules: &Rules<'_>) -> Result<(), CleanError> {
         let Some(first) = group.first() else { return Ok(()) };
+        let before: u64 = group.iter().map(|segment| segment.bytes).sum();
+        if !self.log.volume().room.has_beside_reserve(before) {
+            return Err(CleanError::NoRoom { bytes: before });
+        }
         let Some(mut writer) = CleanedWriter::create(self.log, first.base_offset).await? else {
             return Err(CleanError::Interrupted);
         };
         let outcome = self.rewrite(group, rules, &mut writer).await;
-        let before: u64 = group.iter().map(|segment| segment.bytes).sum();
         let outcome = match outcome {
             Ok(changed) if changed || group.len() > 1 => self.put_in_place(group, writer, before).await,
             Ok(_) => {
@@ -208,7 +216,7 @@ impl Pass<'_> {
         let last_of_producer = self.log.last_offsets_of_producers();
         let mut changed = false;
         for segment in group {
-            let mut reader = SegmentReader::open(self.log, segment.base_offset, segment.bytes).await?;
+            let mut reader = SegmentReader::open(self.log, *segment).await?;
             while let Some(batch) = reader.next(&mut self.pace).await? {
                 let Ok(view) = BatchView::parse(&batch) else { panic!("a batch that was just checked") };
                 let keeps_sequence = last_of_producer.get(&view.producer_id()) == Some(&view.last_offset());

@@ -12,44 +12,71 @@ use crate::bounds::{BATCH_BYTES_MAX, CLEAN_SLICE_BYTES, CLEAN_WINDOW_BYTES};
 use crate::error::{Corruption, IoFailure};
 use crate::format::segment_index::{BatchSpan, IndexBytes, IndexLimits, SegmentIndexer};
 use crate::io::{AlignedBuf, PAGE_BYTES};
-use crate::log::{BatchHeader, CleanedSegment, FileKind, Log};
+use crate::log::{BatchHeader, CleanedSegment, FileKind, Log, SegmentInfo};
 use crate::reactor::File;
 
-/// Walks a closed segment's batches, every byte against its CRC.
+/// Walks a closed segment's batches, every byte against its CRC, and what the CRC leaves out against the log.
 pub(super) struct SegmentReader {
+    log: Rc<Log>,
     file: File,
     path: PathBuf,
-    bytes: u64,
+    segment: SegmentInfo,
     position: u64,
+    /// End offset of the batches so far.
+    end: i64,
     window: Bytes,
     window_start: u64,
 }
 
 impl SegmentReader {
-    pub async fn open(log: &Log, base_offset: i64, bytes: u64) -> Result<SegmentReader, CleanError> {
-        let path = FileKind::Log.path(log.directory(), base_offset);
+    pub async fn open(log: &Rc<Log>, segment: SegmentInfo) -> Result<SegmentReader, CleanError> {
+        let path = FileKind::Log.path(log.directory(), segment.base_offset);
         let file = log.volume().files.open(&path).await?;
-        Ok(SegmentReader { file, path, bytes, position: 0, window: Bytes::new(), window_start: 0 })
+        Ok(SegmentReader {
+            log: Rc::clone(log),
+            file,
+            path,
+            segment,
+            position: 0,
+            end: segment.base_offset,
+            window: Bytes::new(),
+            window_start: 0,
+        })
     }
 
     /// The next batch; None at the end of the segment.
     pub async fn next(&mut self, pace: &mut Pace) -> Result<Option<Bytes>, CleanError> {
-        let left = usize::try_from(self.bytes - self.position).unwrap_or(usize::MAX);
+        let left = usize::try_from(self.segment.bytes - self.position).unwrap_or(usize::MAX);
         if left == 0 {
             return Ok(None);
         }
         let header = self.at_position(left.min(HEADER_BYTES)).await?;
-        let total = match BatchHeader::decode(&header) {
-            Ok(header) if header.total_bytes <= left.min(BATCH_BYTES_MAX) => header.total_bytes,
-            Ok(header) => {
-                return Err(self.damage(format!("a batch of {} bytes, {left} are left", header.total_bytes)));
-            }
-            Err(what) => return Err(self.damage(what)),
-        };
+        let header = BatchHeader::decode(&header).map_err(|what| self.damage(what))?;
+        let total = header.total_bytes;
+        if total > left.min(BATCH_BYTES_MAX) {
+            return Err(self.damage(format!("a batch of {total} bytes, {left} are left")));
+        }
+        self.check_place(&header)?;
+        self.end = header.last_offset + 1;
         let batch = self.at_position(total).await?;
         self.check_crc(&batch, pace).await?;
         self.position += total as u64;
         Ok(Some(batch))
+    }
+
+    /// Base offset and leader epoch are outside the CRC: one flipped bit in them, and the newest record of a key would
+    /// pass for an old one.
+    fn check_place(&self, header: &BatchHeader) -> Result<(), CleanError> {
+        let BatchHeader { base_offset, last_offset, leader_epoch, .. } = *header;
+        let places = self.end..self.segment.next_offset;
+        if !places.contains(&base_offset) || !places.contains(&last_offset) {
+            return Err(self.damage(format!("offsets {base_offset} to {last_offset} among {places:?}")));
+        }
+        let epoch = self.log.epoch_of(base_offset);
+        if epoch >= 0 && leader_epoch != epoch {
+            return Err(self.damage(format!("leader epoch {leader_epoch} where {epoch} wrote")));
+        }
+        Ok(())
     }
 
     async fn check_crc(&self, batch: &[u8], pace: &mut Pace) -> Result<(), CleanError> {

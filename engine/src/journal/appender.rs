@@ -18,6 +18,7 @@ use crate::error::IoFailure;
 use crate::id::{PartitionId, ShardId};
 use crate::reactor::Io;
 use crate::reactor::sync::{Notify, OwnedPermit};
+use crate::volume::FailedMark;
 
 /// What a journal is made of.
 pub struct JournalSettings {
@@ -28,6 +29,8 @@ pub struct JournalSettings {
     pub lane: Lane,
     pub generation: u64,
     pub bytes_max: u64,
+    /// Of the directory; set with this journal's first failure.
+    pub has_failed: FailedMark,
 }
 
 /// Where an entry went.
@@ -49,6 +52,8 @@ pub struct Journal {
     /// Commits that are being written.
     pub(super) in_flight: Cell<usize>,
     pub(super) failure: RefCell<Option<IoFailure>>,
+    /// The next commit has had no place for long: nothing more is taken on until it has one.
+    pub(super) stuck: RefCell<Option<IoFailure>>,
     pub(super) closing: Cell<bool>,
     pub(super) work: Notify,
     idle: Notify,
@@ -79,6 +84,7 @@ impl Journal {
             committed_sequence: Cell::new(0),
             in_flight: Cell::new(0),
             failure: RefCell::new(None),
+            stuck: RefCell::new(None),
             closing: Cell::new(false),
             work: Notify::new(),
             idle: Notify::new(),
@@ -141,8 +147,14 @@ impl Journal {
         self.failure.borrow().clone()
     }
 
+    /// Why the next commit has had no place for longer than clients wait, if so. What is queued is still to come.
+    pub fn stuck(&self) -> Option<IoFailure> {
+        self.stuck.borrow().clone()
+    }
+
     /// A commit has failed: nothing is acknowledged any more.
     pub(super) fn fail(&self, failure: &IoFailure) {
+        self.settings.has_failed.note();
         if self.failure.borrow_mut().replace(failure.clone()).is_none() {
             tracing::error!(
                 "{} stops acknowledging: {failure}; restart the server once the disk is mended",

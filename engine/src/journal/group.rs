@@ -15,6 +15,9 @@ pub trait CommitObserver {
     /// Everything of the observer's up to and excluding `end_offset` is durable.
     fn committed(self: Rc<Self>, end_offset: i64);
 
+    /// What it appended is not committed for now, and who waits for it may be told so.
+    fn delayed(self: Rc<Self>);
+
     /// What it appended failed, and so will everything after it.
     fn failed(self: Rc<Self>);
 }
@@ -22,6 +25,8 @@ pub trait CommitObserver {
 #[derive(Default)]
 struct TicketState {
     outcome: Option<Result<(), IoFailure>>,
+    /// Why whoever does not want to wait longer is answered; the commit is still to come.
+    given_up: Option<IoFailure>,
     waiting: Vec<Waker>,
 }
 
@@ -31,12 +36,28 @@ pub struct CommitTicket(Rc<RefCell<TicketState>>);
 
 impl CommitTicket {
     /// # Errors
-    /// The failed write or sync; nothing more is ever committed by this journal.
+    /// The failed write or sync, after which nothing more is ever committed by this journal; or why there has been no
+    /// place for the commit for so long that its clients should hear of it. It is still queued then.
     pub async fn done(&self) -> Result<(), IoFailure> {
+        self.wait(true).await
+    }
+
+    /// As [`done`](Self::done), but for as long as it takes: an error means that it did not and will not happen.
+    ///
+    /// # Errors
+    /// The failed write or sync.
+    pub async fn outcome(&self) -> Result<(), IoFailure> {
+        self.wait(false).await
+    }
+
+    async fn wait(&self, gives_up: bool) -> Result<(), IoFailure> {
         poll_fn(|context| {
             let mut state = self.0.borrow_mut();
             if let Some(outcome) = &state.outcome {
                 return Poll::Ready(outcome.clone());
+            }
+            if let Some(failure) = state.given_up.as_ref().filter(|_| gives_up) {
+                return Poll::Ready(Err(failure.clone()));
             }
             if !state.waiting.last().is_some_and(|last| last.will_wake(context.waker())) {
                 state.waiting.push(context.waker().clone());
@@ -44,6 +65,15 @@ impl CommitTicket {
             Poll::Pending
         })
         .await
+    }
+
+    fn give_up(&self, failure: &IoFailure) {
+        let waiting = {
+            let mut state = self.0.borrow_mut();
+            state.given_up = Some(failure.clone());
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     fn finish(&self, outcome: Result<(), IoFailure>) {
@@ -91,6 +121,14 @@ impl Group {
         self.entries.push(entry);
         self.observers.push((observer, end));
         self.admitted.push(admitted);
+    }
+
+    /// Has those answered who wait for it, because it may take long. It is committed all the same when it can be.
+    pub fn give_up(&self, failure: &IoFailure) {
+        self.ticket.give_up(failure);
+        for (observer, _) in &self.observers {
+            Rc::clone(observer).delayed();
+        }
     }
 
     /// Tells everybody, the logs before those who wait for the ticket.

@@ -46,6 +46,8 @@ pub(super) struct Space {
     /// Index of the file being written, and where in it the next commit goes.
     active: Cell<Option<(usize, u64)>>,
     growing: Cell<bool>,
+    /// The last growth failed; said once.
+    growth_failed: Cell<bool>,
     /// Nothing will be freed any more.
     interrupted: RefCell<Option<IoFailure>>,
     next_number: Cell<u32>,
@@ -64,6 +66,7 @@ impl Space {
             files: RefCell::new(Vec::new()),
             active: Cell::new(None),
             growing: Cell::new(false),
+            growth_failed: Cell::new(false),
             interrupted: RefCell::new(None),
             next_number: Cell::new(0),
             changed: Notify::new(),
@@ -104,8 +107,8 @@ impl Space {
             if self.total_bytes() < self.bytes_max && !self.growing.get() {
                 let grown = self.grow(self.next_file_bytes().max(FIRST_COMMIT + bytes)).await;
                 match grown {
-                    // A checkpoint will free a file that is there already.
-                    Err(failure) if failure.is_no_space() && self.could_fit(bytes) => self.pause().await,
+                    // A checkpoint will free a file that is there already; nothing that is acknowledged needs more.
+                    Err(_) if self.could_fit(bytes) => self.pause().await,
                     grown => grown?,
                 }
             } else {
@@ -152,10 +155,8 @@ impl Space {
         let space = Rc::clone(self);
         self.io
             .spawn("journal growth", async move {
-                if let Err(failure) = space.grow(space.next_file_bytes()).await {
-                    // Not fatal: commits wait for a checkpoint to free a file instead.
-                    tracing::warn!("the journal cannot grow: {failure}");
-                }
+                // Not fatal: commits wait for a checkpoint to free a file instead.
+                let _ = space.grow(space.next_file_bytes()).await;
             })
             .detach();
     }
@@ -188,11 +189,15 @@ impl Space {
         let grown = self.create(id, bytes).await;
         self.growing.set(false);
         self.changed.notify_all();
-        if grown.is_err() {
+        if let Err(failure) = &grown {
+            if !self.growth_failed.replace(true) {
+                tracing::warn!("the journal of {} cannot grow: {failure}", self.dir.display());
+            }
             // What there is of it only takes room.
             let _ = self.io.unlink(self.dir.join(id.file_name())).await;
         }
         self.files.borrow_mut().push(grown?);
+        self.growth_failed.set(false);
         Ok(())
     }
 

@@ -1,10 +1,13 @@
 //! The task that turns queued groups into commits: two writes in flight, acknowledged in order.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
+
+use nix::errno::Errno;
 
 use super::appender::Journal;
 use super::commit::{self, CommitId, Follows};
@@ -12,7 +15,7 @@ use super::file::Lane;
 use super::group::Group;
 use super::space::Slot;
 use super::window::{Ended, Window};
-use crate::bounds::ATTEST_AFTER_MS;
+use crate::bounds::{ATTEST_AFTER_MS, COMMIT_PATIENCE_MS};
 use crate::error::IoFailure;
 use crate::io::{AlignedBuf, PAGE_BYTES};
 
@@ -94,10 +97,32 @@ impl CommitWriter {
     /// The group is taken off the queue first: it must not grow past the place that is waited for.
     async fn start_when_there_is_room(&mut self, bytes: u64, sequence: u64) {
         let Some(group) = self.pop() else { return };
-        match self.journal.space.take(bytes, sequence).await {
+        let journal = Rc::clone(&self.journal);
+        let mut place = pin!(journal.space.take(bytes, sequence));
+        let slot = loop {
+            let patience = Duration::from_millis(COMMIT_PATIENCE_MS);
+            match journal.io.timeout(patience, place.as_mut()).await {
+                Ok(slot) => break slot,
+                // A stop has to end. It is an unclean one: what is acknowledged is in the journal.
+                Err(_) if journal.closing.get() => break Err(self.no_place()),
+                Err(_) => {
+                    let failure = self.no_place();
+                    group.give_up(&failure);
+                    journal.queue.borrow().iter().for_each(|queued| queued.give_up(&failure));
+                    journal.stuck.replace(Some(failure));
+                }
+            }
+        };
+        journal.stuck.take();
+        match slot {
             Ok(slot) => self.start(group, slot),
             Err(failure) => self.finish(Ended { group, attests: 0, outcome: Err(failure) }),
         }
+    }
+
+    fn no_place(&self) -> IoFailure {
+        let error = io::Error::from_raw_os_error(Errno::ENOSPC as i32);
+        IoFailure::new("find a place in the journal of", self.journal.dir(), error)
     }
 
     fn start(&mut self, group: Group, slot: Slot) {

@@ -13,6 +13,7 @@ use super::tail::{Chunk, Mark};
 use super::{Durability, Log, LogOptions, LogState, TimestampType};
 use crate::bounds::{BATCH_BYTES_MAX, UNCOMMITTED_BYTES_MAX};
 use crate::error::{AppendError, Rejection};
+use crate::id::METADATA_TOPIC_ID;
 use crate::io::PAGE_BYTES;
 use crate::journal::{CommitTicket, Journal};
 use crate::reactor::sync::OwnedPermit;
@@ -46,10 +47,10 @@ impl Log {
     pub async fn append(self: &Rc<Self>, mut batch: Bytes) -> Result<Appended, AppendError> {
         self.check_appendable()?;
         self.check_size(&batch)?;
-        self.volume.check_writable()?;
+        self.check_room()?;
         let turn = match self.placing.try_acquire(1) {
             Some(turn) => turn,
-            None => self.placing.acquire(1).await,
+            None => self.patiently(self.placing.acquire(1)).await?,
         };
         if self.lane_stale.get() {
             self.change_lane().await?;
@@ -57,14 +58,19 @@ impl Log {
         if intake::is_needed(&self.options()) {
             batch = self.taken_in(batch).await?;
         }
-        let admitted = self.volume.admission.acquire(batch.len().min(UNCOMMITTED_BYTES_MAX)).await;
+        let room = self.volume.admission.acquire(batch.len().min(UNCOMMITTED_BYTES_MAX));
+        let admitted = self.patiently(room).await?;
         self.prepare_tail().await?;
         let placed = self.place(&batch, admitted)?;
         drop(turn);
         match placed {
             Placed::New { ticket: None, appended } => Ok(appended),
             Placed::New { ticket: Some(ticket), appended } => {
-                ticket.done().await?;
+                match self.is_metadata() {
+                    // A change must not be told to have failed and happen later.
+                    true => ticket.outcome().await?,
+                    false => ticket.done().await?,
+                }
                 Ok(appended)
             }
             Placed::Duplicate { appended } => {
@@ -72,6 +78,20 @@ impl Log {
                 Ok(appended)
             }
         }
+    }
+
+    fn is_metadata(&self) -> bool {
+        self.id.topic == METADATA_TOPIC_ID
+    }
+
+    /// The reserve of a full disk is also there for the changes of metadata that make room: removals, shorter retention.
+    fn check_room(&self) -> Result<(), AppendError> {
+        if self.is_metadata() { self.volume.check_acknowledging() } else { self.volume.check_writable() }
+    }
+
+    /// Waits for its turn, but not on a disk that has become full meanwhile.
+    async fn patiently<T>(&self, turn: impl Future<Output = T>) -> Result<T, AppendError> {
+        if self.is_metadata() { Ok(turn.await) } else { self.volume.unless_refused(turn).await }
     }
 
     pub(super) fn check_size(&self, batch: &Bytes) -> Result<(), Rejection> {
@@ -88,7 +108,7 @@ impl Log {
                 return Ok(());
             }
             self.check_appendable()?;
-            self.volume.check_acknowledging()?;
+            self.check_room()?;
             progress.await;
         }
     }

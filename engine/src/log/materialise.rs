@@ -132,10 +132,17 @@ impl Log {
         }
         let step =
             if preallocate { segment_bytes } else { allocated.clamp(ALLOCATE_BYTES_MIN, ALLOCATE_BYTES_MAX) };
-        let target = (allocated + step).min(segment_bytes).max(end).next_multiple_of(PAGE_BYTES as u64);
+        let mut target = (allocated + step).min(segment_bytes).max(end).next_multiple_of(PAGE_BYTES as u64);
         let from = allocated / PAGE_BYTES as u64 * PAGE_BYTES as u64;
-        let outcome = file.allocate(from, target - from, true).await;
-        outcome.map_err(|error| IoFailure::new("allocate", path, error))?;
+        let failed = |error| IoFailure::new("allocate", path, error);
+        let mut outcome = file.allocate(from, target - from, true).await.map_err(failed);
+        let needed = end.next_multiple_of(PAGE_BYTES as u64);
+        if needed < target && outcome.as_ref().is_err_and(IoFailure::is_no_space) {
+            // What is acknowledged may fit although what might follow does not.
+            target = needed;
+            outcome = file.allocate(from, target - from, true).await.map_err(failed);
+        }
+        outcome?;
         if let Some(segment) = self.state.borrow_mut().segment_mut(base_offset) {
             segment.allocated = target;
         }

@@ -527,6 +527,10 @@ impl CommitObserver for Log {
         self.progress.notify_all();
     }
 
+    fn delayed(self: Rc<Self>) {
+        self.progress.notify_all();
+    }
+
     fn failed(self: Rc<Self>) {
         self.progress.notify_all();
     }

@@ -26,6 +26,8 @@ impl Log {
             unwritten
         };
         self.volume.room.written(unwritten);
+        // Its files go: whether there is room now shows with the next write.
+        self.volume.room.set_full(false);
         self.volume.files.forget(&self.directory);
         self.cold.forget(self.content.get(), None);
         let away = removed_directory(&self.directory, self.id.topic);

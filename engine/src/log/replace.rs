@@ -81,6 +81,10 @@ impl Log {
     ) -> Result<Replacement, IoFailure> {
         let one = self.materialising.acquire(1).await;
         let _index = self.indexing.acquire(1).await;
+        // Before anything is written by path: another partition may have the directory's name by now.
+        if !self.holds_group(group) {
+            return Ok(Replacement::Stale);
+        }
         self.write_indexes(&cleaned).await?;
         if !self.holds_group(group) {
             return Ok(Replacement::Stale);

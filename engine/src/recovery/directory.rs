@@ -17,7 +17,7 @@ use crate::io::DirEntry;
 use crate::journal::JournalFileId;
 use crate::log::{ColdCache, Log, LogPosition, LogSeed, SegmentSeed, TailCache, purge};
 use crate::reactor::Io;
-use crate::volume::{Volume, VolumeSeed, read_file, replace_file};
+use crate::volume::{FailedMark, Volume, VolumeSeed, read_file, replace_file};
 
 /// Kafka's mark of a clean stop: an empty file.
 pub(crate) const CLEAN_MARK: &str = ".kafka_cleanshutdown";
@@ -79,7 +79,13 @@ impl Directory {
         let checkpoints = Checkpoints::read(io, path, &entries).await?;
         let (journal, generation) = checkpoints.identity(io, path, &journal_files).await?;
         let had_clean_mark = entries.iter().any(|entry| entry.name == CLEAN_MARK);
-        let seed = VolumeSeed { dir: path.to_path_buf(), journal, generation, journal_files: Vec::new() };
+        let seed = VolumeSeed {
+            dir: path.to_path_buf(),
+            journal,
+            generation,
+            journal_files: Vec::new(),
+            has_failed: FailedMark::default(),
+        };
         let cold = ColdCache::new(io, 16 << 20);
         let mut directory = Directory {
             io: io.clone(),

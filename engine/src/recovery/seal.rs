@@ -10,7 +10,7 @@ use crate::error::{IoFailure, StartError};
 use crate::id::PartitionId;
 use crate::log::{FileKind, Goal, Log, LogSeed};
 use crate::storage::{partition_checkpoint, reusable};
-use crate::volume::{VolumeSeed, replace_file};
+use crate::volume::{FailedMark, VolumeSeed, replace_file};
 
 impl Directory {
     /// Writes and syncs everything that was replayed.
@@ -92,7 +92,8 @@ impl Directory {
         self.io.sync_dir(&self.path).await.map_err(|error| IoFailure::new("sync", &self.path, error))?;
         let logs = self.seeds();
         let journal_files = if keep_old { Vec::new() } else { kept };
-        Ok((VolumeSeed { dir: self.path.clone(), journal: self.journal, generation, journal_files }, logs))
+        let (dir, has_failed) = (self.path.clone(), FailedMark::default());
+        Ok((VolumeSeed { dir, journal: self.journal, generation, journal_files, has_failed }, logs))
     }
 
     async fn mark_refused(&self) -> Result<(), StartError> {

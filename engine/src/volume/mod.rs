@@ -10,7 +10,11 @@ mod space;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -18,7 +22,7 @@ pub use files::SegmentFiles;
 pub use replace::{read_file, replace_file, write_file, write_synced};
 pub use space::DiskRoom;
 
-use crate::bounds::{SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX, UNPACKING_MAX};
+use crate::bounds::{DISK_SPACE_EVERY_MS, SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX, UNPACKING_MAX};
 use crate::error::{AppendError, IoFailure};
 use crate::id::ShardId;
 use crate::journal::{Journal, JournalFileId, JournalSettings, Lane};
@@ -35,6 +39,21 @@ pub struct VolumeSeed {
     pub generation: u64,
     /// Journal files that may be written again.
     pub journal_files: Vec<JournalFileId>,
+    pub has_failed: FailedMark,
+}
+
+/// Set once any shard has seen a directory fail; every shard's [`VolumeSeed`] has the same one.
+#[derive(Clone, Debug, Default)]
+pub struct FailedMark(Arc<AtomicBool>);
+
+impl FailedMark {
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// See the module.
@@ -138,6 +157,7 @@ impl Volume {
             lane,
             generation: self.seed.generation,
             bytes_max: self.journal_bytes_max,
+            has_failed: self.seed.has_failed.clone(),
         };
         Journal::open(&self.io, settings, &files).await
     }
@@ -217,6 +237,7 @@ impl Volume {
 
     /// Ends acknowledgements: after a sync failed, nothing is known of what it covered.
     pub fn fence(&self, failure: IoFailure) {
+        self.seed.has_failed.note();
         if self.failure.borrow().is_none() {
             tracing::error!(
                 "{} stops acknowledging: {failure}; restart the server once the disk is mended",
@@ -229,12 +250,36 @@ impl Volume {
         self.failure.borrow_mut().get_or_insert(failure);
     }
 
+    /// Whether new partitions may be placed here: not once another shard has seen the directory fail, although what
+    /// this shard has in it goes on for as long as it works.
+    pub fn takes_new_logs(&self) -> bool {
+        self.failure().is_none() && !self.seed.has_failed.is_set()
+    }
+
+    /// Waits for `what`, and looks now and then whether an append would still be taken on.
+    ///
+    /// # Errors
+    /// As [`check_writable`](Self::check_writable).
+    pub async fn unless_refused<T>(&self, what: impl Future<Output = T>) -> Result<T, AppendError> {
+        let mut what = pin!(what);
+        loop {
+            match self.io.timeout(Duration::from_millis(DISK_SPACE_EVERY_MS), what.as_mut()).await {
+                Ok(output) => return Ok(output),
+                Err(_) => self.check_writable()?,
+            }
+        }
+    }
+
     /// Whether an append may be taken on now.
     ///
     /// # Errors
-    /// [`AppendError::Fenced`] and [`AppendError::NoSpace`].
+    /// [`AppendError::Fenced`], [`AppendError::NoSpace`], and [`AppendError::Io`] while the journal is full and cannot be
+    /// emptied.
     pub fn check_writable(&self) -> Result<(), AppendError> {
         self.check_acknowledging()?;
+        if let Some(failure) = self.journals().find_map(|journal| journal.stuck()) {
+            return Err(failure.into());
+        }
         self.room.check()
     }
 

@@ -39,13 +39,22 @@ impl DiskRoom {
     /// [`AppendError::NoSpace`].
     pub fn check(&self) -> Result<(), AppendError> {
         self.look();
-        // A small disk keeps a smaller reserve.
-        let reserve_bytes = DISK_RESERVE_BYTES.min(self.total_bytes.get() / 50);
+        let reserve_bytes = self.reserve_bytes();
         let free_bytes = self.free_bytes.get().saturating_sub(self.unwritten_bytes.get());
         if self.full.get() || free_bytes < reserve_bytes {
             return Err(AppendError::NoSpace { dir: self.dir.clone(), free_bytes, reserve_bytes });
         }
         Ok(())
+    }
+
+    /// Whether `bytes` more would leave the reserve alone.
+    pub fn has_beside_reserve(&self, bytes: u64) -> bool {
+        self.check().is_ok() && self.free_bytes.get().saturating_sub(bytes) >= self.reserve_bytes()
+    }
+
+    /// A small disk keeps a smaller reserve.
+    fn reserve_bytes(&self) -> u64 {
+        DISK_RESERVE_BYTES.min(self.total_bytes.get() / 50)
     }
 
     fn look(&self) {

@@ -396,3 +396,32 @@ fn a_producer_is_known_by_a_batch_of_which_no_record_is_left() {
     let again = send(&machine, once);
     assert!(again.duplicate && again.base_offset == first.base_offset, "{again:?}");
 }
+
+/// A base offset is outside a batch's CRC: one that cannot be right stops the cleaner before anything is dropped.
+#[test]
+fn a_flipped_bit_in_a_base_offset_is_found_before_it_costs_a_record() {
+    let disabled = CleanerOptions { enabled: false, ..CleanerOptions::default() };
+    let engine = EngineOptions { cleaner: disabled, ..engine_options(1) };
+    let mut machine = Machine::new(SimOptions::new(14), compacted(), engine);
+    work(&mut machine, None).unwrap();
+    machine.server.shutdown().unwrap();
+    let dir = machine.server.log(ID).unwrap().directory().to_path_buf();
+    let names = machine.server.runner.io(0).driver().list_dir(&dir).unwrap();
+    let mut logs: Vec<_> =
+        names.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".log")).collect();
+    logs.sort();
+    let damaged = dir.join(&logs[2]);
+    let world = machine.world.process_kill();
+    for bits in [0x01, 0x80] {
+        world.corrupt(&damaged, 6, bits).unwrap();
+        machine.engine = engine_options(1);
+        machine.restart(world.fork(1));
+        machine.rest(Duration::from_secs(20)).unwrap();
+        machine.world.corrupt(&damaged, 6, bits).unwrap();
+        assert!(machine.read().unwrap() == machine.sent, "records went on the word of a damaged offset");
+        world.corrupt(&damaged, 6, bits).unwrap();
+    }
+    machine.restart(world);
+    machine.rest(Duration::from_secs(20)).unwrap();
+    assert!(machine.read().unwrap().len() < machine.sent.len(), "without the damage it is compacted");
+}
