@@ -9,8 +9,9 @@ use thalweg_protocol::batch::BatchView;
 
 use super::directory::Directory;
 use crate::bounds::{BATCH_BYTES_MAX, JOURNAL_SCAN_BYTES};
+use crate::checkpoint::PartitionCheckpoint;
 use crate::error::{Corruption, IoFailure};
-use crate::format::offset_checkpoint::{CLEANER_FILE_NAME, LOG_START_FILE_NAME};
+use crate::format::offset_checkpoint::{CLEANER_FILE_NAME, LOG_START_FILE_NAME, RECOVERY_POINT_FILE_NAME};
 use crate::format::{epoch_checkpoint, offset_checkpoint, snapshot};
 use crate::io::{AlignedBuf, OpenMode, PAGE_BYTES};
 use crate::log::{
@@ -46,6 +47,22 @@ impl Directory {
             }
         }
         Ok(())
+    }
+
+    /// Whether Kafka has served the partition since our clean stop and rolled its log. What was our last segment may then
+    /// be compacted, merged or deleted, and our checkpoint says nothing of the log any more. Kafka's own checkpoint has
+    /// to confirm it: a segment that just went missing is damage.
+    pub(super) async fn kafka_rolled_on(
+        &self,
+        seed: &LogSeed,
+        stored: &PartitionCheckpoint,
+        on_disk: &[SegmentSeed],
+    ) -> Result<bool, IoFailure> {
+        if on_disk.last().is_none_or(|last| last.base_offset <= stored.synced.segment) {
+            return Ok(false);
+        }
+        let flushed = self.stored_offset(seed, RECOVERY_POINT_FILE_NAME, "our checkpoint counts").await?;
+        Ok(flushed.is_some_and(|flushed| flushed >= stored.synced.offset))
     }
 
     /// Takes everything from `from` on that the segments prove. `cut`: the rest is not ours to keep, because no

@@ -157,7 +157,14 @@ impl Directory {
             LogSeed { id: Some(id), name: Some(name), directory: path.clone(), ..LogSeed::default() };
         let stored = checkpoints.partitions.get(&id);
         let distrusted = checkpoints.base_damaged || checkpoints.damaged.contains(&id.home(self.shards));
+        let left_behind = match stored {
+            Some(stored) if !distrusted && self.clean => {
+                self.kafka_rolled_on(&seed, stored, &on_disk).await?
+            }
+            _ => false,
+        };
         match stored {
+            Some(_) if left_behind => self.adopt(&mut seed, &on_disk, marked).await?,
             Some(stored) if !distrusted => {
                 self.seed_from(&mut seed, stored, &on_disk);
                 let untouched = last_segment(&on_disk) == last_segment_of(stored);

@@ -12,6 +12,7 @@ mod durability;
 mod failing_disks;
 mod faults;
 mod harness;
+mod kafka_in_between;
 mod model;
 mod options;
 mod oracle;
