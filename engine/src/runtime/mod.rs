@@ -27,6 +27,8 @@ pub struct EngineOptions {
     pub journal_bytes_max: u64,
     /// Memory for tail chunks and cold chunks of all shards together, bytes.
     pub cache_bytes: u64,
+    /// How long a shard that has been busy looks for work before its thread sleeps, at most; zero never.
+    pub idle_poll: Duration,
     /// For partitions found on disk, until the server sets their topic's own.
     pub default_log_options: LogOptions,
     pub retention_check_interval: Duration,
@@ -69,10 +71,13 @@ pub fn run<C: 'static>(
         let (shared, capabilities) = (Arc::clone(&shared), capabilities.clone());
         // More shards than CPUs share them; a pinned pair would only get in each other's way.
         let cpu = (usize::from(options.shards) <= cpus.len()).then(|| cpus[usize::from(seed.shard.0)]);
+        // Without a core of its own a shard would look for work in the time of another one.
+        let linger = cpu.map_or(Duration::ZERO, |_| options.idle_poll);
+        let driver = move || UringDriver::new(&capabilities).map(|driver| driver.lingering(linger));
         let shard = seed.shard.0;
         let body = move || {
             let _guard = AbortOnUnwind { shard };
-            run_shard(seed, end, &capabilities, &shared.0, &shared.1, &shared.2)
+            run_shard(seed, end, &driver, &shared.0, &shared.1, &shared.2)
         };
         let thread = spawn_shard(format!("shard-{shard}"), cpu, body);
         threads.push((shard, thread.map_err(|error| IoFailure::new("start a thread for", "shard", error))?));
@@ -184,14 +189,13 @@ impl Drop for AbortOnUnwind {
 fn run_shard<C: 'static>(
     seed: StorageSeed,
     end: MeshEnd<C>,
-    capabilities: &Capabilities,
+    driver: &impl Fn() -> std::io::Result<UringDriver>,
     make: &impl Fn(ShardContext) -> C,
     attach: &impl Fn(&C, Mesh<C>),
     main: &impl AsyncFn(Rc<C>),
 ) -> Result<Option<Vec<CleanPartition>>, StartError> {
     let failed = |error| StartError::Io(IoFailure::new("run", "io_uring", error));
-    let driver = UringDriver::new(capabilities).map_err(failed)?;
-    let io = Io::new(Rc::new(driver));
+    let io = Io::new(Rc::new(driver().map_err(failed)?));
     let (id, shards) = (seed.shard, seed.shards);
     let storage = io.block_on(Storage::open(&io, seed)).map_err(failed)??;
     let context = Rc::new(make(ShardContext { id, shards, io: io.clone(), storage: Rc::clone(&storage) }));

@@ -35,6 +35,7 @@ pub fn engine_options(shards: u16) -> EngineOptions {
         shards,
         journal_bytes_max: 16 << 20,
         cache_bytes: 2 << 20,
+        idle_poll: Duration::ZERO,
         default_log_options: small_options(),
         retention_check_interval: Duration::from_secs(1),
         cleaner: CleanerOptions { backoff: Duration::from_millis(50), ..CleanerOptions::default() },

@@ -82,6 +82,7 @@ fn engine_options(config: &BrokerConfig, dirs: &[PathBuf]) -> EngineOptions {
         shards: config.shards,
         journal_bytes_max: config.journal_bytes,
         cache_bytes: config.cache_bytes,
+        idle_poll: config.idle_poll,
         default_log_options: (*config.topic_defaults.log).clone(),
         retention_check_interval: config.retention_check_interval,
         cleaner: config.cleaner.clone(),

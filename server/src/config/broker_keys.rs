@@ -23,6 +23,7 @@ pub static BROKER_KEYS: &[Key] = &[
     Key::new("group.max.session.timeout.ms", Kind::Int, Some("1800000"), "Longest session timeout that a group's member may ask for."),
     Key::new("group.max.size", Kind::Int, Some("2147483647"), "Most members of a group (at most 100000 whatever this says).").check(Check::Min(1)),
     Key::new("group.min.session.timeout.ms", Kind::Int, Some("6000"), "Shortest session timeout that a group's member may ask for."),
+    Key::new("idle.poll.us", Kind::Long, Some("100"), "How long a shard looks for work before its thread sleeps, at most, while that has shown to be worth it: waking up takes a thread as long as a write takes a disk. 0 sleeps at once, for cores that are shared with others.").check(Check::Range(0, 10_000)),
     Key::new("inter.broker.listener.name", Kind::String, None, "Listener that other brokers would use; it must be one of the advertised ones."),
     Key::new("journal.bytes", Kind::Long, Some("1073741824"), "Bound of a journal. A shard has one in each directory for topics whose durability is disk, and one more once one with os or memory is written there; a journal may exceed the bound by its last file.").check(Check::Min(67_108_864)),
     Key::new("listener.security.protocol.map", Kind::String, Some("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"), "Security protocol by listener name. PLAINTEXT is the one there is."),

@@ -75,6 +75,8 @@ pub struct BrokerConfig {
     pub journal_bytes: u64,
     /// `cache.bytes`: bound of the engine's memory for tails and read-ahead, over all shards.
     pub cache_bytes: u64,
+    /// `idle.poll.us`: how long a shard that has been busy looks for work before its thread sleeps; zero never.
+    pub idle_poll: Duration,
 
     /// `num.partitions`.
     pub partitions_default: i32,

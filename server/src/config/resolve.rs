@@ -58,6 +58,7 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         shards,
         journal_bytes: reader.unsigned("journal.bytes")?,
         cache_bytes: reader.unsigned("cache.bytes")?,
+        idle_poll: Duration::from_micros(reader.unsigned("idle.poll.us")?),
         partitions_default: reader.int("num.partitions")?,
         replication_factor_default: i16::try_from(reader.number("default.replication.factor")?)
             .unwrap_or(i16::MAX),

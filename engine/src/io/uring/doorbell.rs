@@ -40,6 +40,11 @@ impl RingDoorbell {
         !rung
     }
 
+    /// Whether it was rung while the owner was awake.
+    pub(super) fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::Relaxed)
+    }
+
     /// The owner is awake again, whatever woke it.
     pub(super) fn unpark(&self) {
         self.parked.store(false, Ordering::SeqCst);

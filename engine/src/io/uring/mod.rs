@@ -8,6 +8,7 @@
 
 mod blocking;
 mod doorbell;
+mod linger;
 mod ring;
 mod slot;
 
@@ -24,6 +25,7 @@ use io_uring::{opcode, squeue};
 use nix::libc;
 
 use self::doorbell::RingDoorbell;
+use self::linger::Linger;
 pub(super) use self::ring::RingMode;
 use self::ring::{Finished, Ring};
 use self::slot::{InFlight, Message, Step};
@@ -66,6 +68,7 @@ struct Inner {
     /// Where the ring reads the doorbell's counter to.
     rings: Box<u64>,
     ring_truncates: bool,
+    linger: Linger,
 }
 
 impl UringDriver {
@@ -85,6 +88,7 @@ impl UringDriver {
             doorbell_armed: false,
             rings: Box::new(0),
             ring_truncates: capabilities.ring_truncates,
+            linger: Linger::new(Duration::ZERO),
         };
         buf::keep_ahead();
         let entropy = RefCell::new(blocking::Entropy::new());
@@ -96,6 +100,12 @@ impl UringDriver {
             entropy,
             scheduled,
         })
+    }
+
+    /// Looks for work for up to `window_max` before the thread sleeps, where that has shown to be worth it.
+    pub fn lingering(self, window_max: Duration) -> UringDriver {
+        self.inner.borrow_mut().linger = Linger::new(window_max);
+        self
     }
 }
 
@@ -175,16 +185,37 @@ impl Inner {
     fn turn(&mut self, park: Park, completions: &mut Vec<Completion>) -> io::Result<()> {
         self.arm_doorbell();
         let park = if self.ended.is_empty() { park } else { Park::Poll };
-        let park = if park == Park::Poll || !self.doorbell.park() { Park::Poll } else { park };
-        let entered = self.ring.enter(park, blocking::monotonic);
-        if park != Park::Poll {
-            self.doorbell.unpark();
-        }
+        let entered =
+            if park == Park::Poll { self.ring.enter(park, blocking::monotonic) } else { self.wait(park) };
         completions.append(&mut self.ended);
         while let Some(finished) = self.ring.next_finished() {
             self.finish(&finished, completions);
         }
         entered
+    }
+
+    /// A turn with nothing to do until there is a completion, the doorbell, or the end of `park`.
+    fn wait(&mut self, park: Park) -> io::Result<()> {
+        let begun = blocking::monotonic();
+        let found = self.linger.is_worth_it() && self.look(park)?;
+        let park = if found || !self.doorbell.park() { Park::Poll } else { park };
+        let entered = self.ring.enter(park, blocking::monotonic);
+        if park != Park::Poll {
+            self.doorbell.unpark();
+        }
+        self.linger.waited(blocking::monotonic().since(begun));
+        entered
+    }
+
+    /// Submits, and looks for work without sleeping.
+    fn look(&mut self, park: Park) -> io::Result<bool> {
+        self.ring.enter(Park::Poll, blocking::monotonic)?;
+        let deadline = match park {
+            Park::Until(deadline) => Some(deadline),
+            Park::Poll | Park::Forever => None,
+        };
+        let (ring, doorbell) = (&mut self.ring, &self.doorbell);
+        Ok(self.linger.look(deadline, blocking::monotonic, || ring.has_work() || doorbell.is_rung()))
     }
 
     fn finish(&mut self, finished: &Finished, completions: &mut Vec<Completion>) {

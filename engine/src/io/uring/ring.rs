@@ -140,6 +140,12 @@ impl Ring {
         queue.is_empty() && deferred && !queue.taskrun() && !queue.cq_overflow()
     }
 
+    /// Whether the next [`enter`](Self::enter) would find something finished. Only in [`RingMode::Plain`] is it in the
+    /// queue by itself.
+    pub(super) fn has_work(&mut self) -> bool {
+        !self.uring.completion().is_empty() || self.uring.submission().taskrun()
+    }
+
     pub(super) fn next_finished(&mut self) -> Option<Finished> {
         let entry = self.uring.completion().next()?;
         Some(Finished { user_data: entry.user_data(), result: entry.result() })
