@@ -166,6 +166,9 @@ pub const JOURNAL_SCAN_BYTES: usize = 1 << 20;
 /// Bytes that recovery holds in memory before it writes them to segments.
 pub const REPLAY_BYTES_MAX: u64 = 64 << 20;
 
+/// Largest checkpoint that a start reads, bytes: one read(2). Ten thousand idempotent producers take about 1 MB.
+pub const CHECKPOINT_BYTES_MAX: u64 = 0x7fff_f000;
+
 /// How long a commit waits for a place in the journal before its clients are told, milliseconds: less than they wait by
 /// default (`request.timeout.ms`, 30 s).
 pub const COMMIT_PATIENCE_MS: u64 = 20_000;

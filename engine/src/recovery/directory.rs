@@ -8,6 +8,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::RecoveryOptions;
+use crate::bounds::CHECKPOINT_BYTES_MAX;
 use crate::checkpoint::{self, Checkpoint, PartitionCheckpoint};
 use crate::error::{Corruption, IoFailure, StartError};
 use crate::format::names::{DirectoryStage, FileStage, PartitionDirectory, SegmentFile, SegmentFileKind};
@@ -17,7 +18,7 @@ use crate::io::DirEntry;
 use crate::journal::JournalFileId;
 use crate::log::{ColdCache, Log, LogPosition, LogSeed, SegmentSeed, TailCache, purge};
 use crate::reactor::Io;
-use crate::volume::{FailedMark, Volume, VolumeSeed, read_file, replace_file};
+use crate::volume::{FailedMark, Volume, VolumeSeed, read_file, read_file_within, replace_file};
 
 /// Kafka's mark of a clean stop: an empty file.
 pub(crate) const CLEAN_MARK: &str = ".kafka_cleanshutdown";
@@ -359,7 +360,7 @@ impl Checkpoints {
 
 /// `Some(Err(()))`: it is there and damaged, which was reported.
 async fn read_checkpoint(io: &Io, path: &Path) -> Result<Option<Result<Checkpoint, ()>>, IoFailure> {
-    let Some(bytes) = read_file(io, path).await? else { return Ok(None) };
+    let Some(bytes) = read_file_within(io, path, CHECKPOINT_BYTES_MAX).await? else { return Ok(None) };
     Ok(Some(checkpoint::decode(&bytes).map_err(|fault| {
         tracing::error!("{} is corrupt at {fault}; the segments are looked through instead", path.display());
     })))

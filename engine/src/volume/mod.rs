@@ -19,7 +19,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub use files::SegmentFiles;
-pub use replace::{read_file, replace_file, write_file, write_synced};
+pub use replace::{read_file, read_file_within, replace_file, write_file, write_synced};
 pub use space::DiskRoom;
 
 use crate::bounds::{DISK_SPACE_EVERY_MS, SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX, UNPACKING_MAX};

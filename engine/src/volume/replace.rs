@@ -55,14 +55,22 @@ async fn create_with(io: &Io, path: &Path, content: Bytes) -> Result<crate::reac
 /// # Errors
 /// As open(2) and read(2), or a file too large to be one of these.
 pub async fn read_file(io: &Io, path: &Path) -> Result<Option<Vec<u8>>, IoFailure> {
+    read_file_within(io, path, FILE_BYTES_MAX).await
+}
+
+/// As [`read_file`], with a bound of its own on the size, bytes.
+///
+/// # Errors
+/// As [`read_file`].
+pub async fn read_file_within(io: &Io, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, IoFailure> {
     let file = match io.open(path, OpenMode::Buffered).await {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(IoFailure::new("open", path, error)),
     };
     let bytes = file.len().map_err(|error| IoFailure::new("stat", path, error))?;
-    if bytes > FILE_BYTES_MAX {
-        let error = std::io::Error::other(format!("{bytes} bytes are more than {FILE_BYTES_MAX}"));
+    if bytes > bytes_max {
+        let error = std::io::Error::other(format!("{bytes} bytes are more than {bytes_max}"));
         return Err(IoFailure::new("read", path, error));
     }
     let len = usize::try_from(bytes).unwrap_or(0);
