@@ -160,11 +160,23 @@ pub const REFUSED_RECORDS_MAX: usize = 100;
 pub const UNPACK_SLICE_BYTES: u64 = 64 << 10;
 pub const LOOKUP_RECORDS_PER_TURN: usize = 4096;
 
-/// Bytes of one read while looking through a journal.
+/// Bytes of one read while looking through a journal: the smallest, behind a commit whose payload is passed over, and the
+/// largest, where page after page is looked at.
+pub const JOURNAL_PEEK_BYTES: usize = 16 << 10;
 pub const JOURNAL_SCAN_BYTES: usize = 1 << 20;
 
-/// Bytes that recovery holds in memory before it writes them to segments.
-pub const REPLAY_BYTES_MAX: u64 = 64 << 20;
+/// Journal files that recovery looks through side by side.
+pub const JOURNAL_SCANS_MAX: usize = 8;
+
+/// Bytes of commits that recovery reads ahead of the one it replays; a single larger commit is read alone.
+pub const JOURNAL_AHEAD_BYTES: usize = 8 << 20;
+
+/// Logs that recovery writes or syncs at the same time: each waits mostly for the disk, and the file system's own journal makes
+/// many syncs durable with one write.
+pub const RECOVERY_LOGS_MAX: usize = 64;
+
+/// Kernel workers of recovery's ring: its creations, allocations and syncs are calls that block one each.
+pub const RECOVERY_WORKERS: u32 = RECOVERY_LOGS_MAX as u32;
 
 /// Largest checkpoint that a start reads, bytes: one read(2). Ten thousand idempotent producers take about 1 MB.
 pub const CHECKPOINT_BYTES_MAX: u64 = 0x7fff_f000;
@@ -188,4 +200,6 @@ pub const CLEAN_BUSY_SHARE: u32 = 4;
 pub const CLEAN_PAUSE_MAX: Duration = Duration::from_millis(10);
 
 const _: () = assert!(CLEAN_WINDOW_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
+const _: () = assert!(JOURNAL_PEEK_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
+const _: () = assert!(JOURNAL_SCAN_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
 const _: () = assert!(CLEAN_SLICE_BYTES <= CLEAN_WINDOW_BYTES);

@@ -47,6 +47,7 @@ fuzz_target!(|parts: (u64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>)| {
             failed_dirs: Vec::new(),
             shards: 1,
             options: Arc::new(LogOptions::default()),
+            memory_bytes_max: 1 << 20,
         };
     let io = runner.io(0).clone();
     let recovering = async move { recover(&io, &options).await.map(|found| found.logs.len()) };

@@ -218,7 +218,7 @@ impl Log {
             committed: seed.end_offset,
             high_watermark: seed.end_offset,
             segments,
-            tail: Tail::default(),
+            tail: Tail::with_chunks_of(tails.chunk_bytes()),
             carry: None,
             written: at_end,
             synced: at_end,

@@ -6,19 +6,21 @@ use thalweg_protocol::batch::BatchView;
 
 use super::append::produced;
 use super::tail::Mark;
-use super::{Log, LogState};
-use crate::error::AppendError;
+use super::{Goal, Log, LogPosition, LogState};
+use crate::error::{AppendError, IoFailure};
+use crate::io::PAGE_BYTES;
 
 /// What became of a replayed batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replayed {
-    Appended,
+    Appended {
+        /// A chunk became full: it can be written.
+        sealed: bool,
+    },
     /// The log has it already.
     Known,
     /// It starts after the log's end: something in between is missing.
-    Gap {
-        end: i64,
-    },
+    Gap { end: i64 },
 }
 
 impl Log {
@@ -38,7 +40,7 @@ impl Log {
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         let bytes = view.bytes();
-        self.make_room(state, bytes.len(), view.last_offset(), view.max_timestamp());
+        let sealed = self.make_room(state, bytes.len(), view.last_offset(), view.max_timestamp());
         let mark = Mark { base_offset: view.base_offset(), start: 0, sequence: 1 };
         let now = self.volume.io().now();
         state.tail.append(bytes, mark, view.last_offset() + 1, |_| (), now);
@@ -48,7 +50,38 @@ impl Log {
         state.high_watermark = state.end;
         self.volume.room.appended(bytes.len() as u64);
         state.remember(view, self.volume.io().wall_clock_ms());
-        Ok(Replayed::Appended)
+        Ok(Replayed::Appended { sealed: sealed.is_some() })
+    }
+
+    /// Writes the chunks that are full, and lets their memory go.
+    ///
+    /// # Errors
+    /// The first failed step.
+    pub(crate) async fn write_full_chunks(self: &Rc<Self>) -> Result<(), IoFailure> {
+        self.materialise(Goal::Sealed).await?;
+        while self.drop_oldest_chunk() {}
+        Ok(())
+    }
+
+    /// Writes all of the tail, and lets its memory go but for what the next chunk has to carry.
+    ///
+    /// # Errors
+    /// The first failed step.
+    pub(crate) async fn write_tail(self: &Rc<Self>) -> Result<(), IoFailure> {
+        self.materialise(Goal::Committed).await?;
+        let mut guard = self.state.borrow_mut();
+        let state = &mut *guard;
+        if state.written.offset < state.end {
+            return Ok(());
+        }
+        let active = state.active();
+        let at = LogPosition { segment: active.base_offset, position: active.bytes, offset: state.end };
+        if let Some(open) = state.tail.chunks().back().filter(|last| !last.sealed) {
+            let page = open.filled() / PAGE_BYTES * PAGE_BYTES;
+            state.carry = Some((at, open.view(page, open.filled()).to_vec()));
+        }
+        while self.drop_front(state) {}
+        Ok(())
     }
 }
 

@@ -132,9 +132,16 @@ pub struct TailSlice {
 pub struct Tail {
     chunks: VecDeque<Chunk>,
     next_bytes: usize,
+    /// `next_bytes` stays as it is.
+    steady: bool,
 }
 
 impl Tail {
+    /// Chunks of this size, however fast they fill; None: the rate decides.
+    pub fn with_chunks_of(bytes: Option<usize>) -> Tail {
+        Tail { chunks: VecDeque::new(), next_bytes: bytes.unwrap_or(0), steady: bytes.is_some() }
+    }
+
     pub fn chunks(&self) -> &VecDeque<Chunk> {
         &self.chunks
     }
@@ -207,6 +214,9 @@ impl Tail {
     }
 
     fn size_next(&mut self, now: Monotonic) -> usize {
+        if self.steady {
+            return self.next_bytes;
+        }
         let quick = self
             .chunks
             .back()

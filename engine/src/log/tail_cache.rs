@@ -8,10 +8,13 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use super::Log;
+use crate::bounds::{CHUNK_BYTES_MAX, CHUNK_BYTES_MIN};
 
 /// One per shard.
 pub struct TailCache {
     bytes_max: usize,
+    /// All chunks have this size; None: each log's own rate decides.
+    chunk_bytes: Option<usize>,
     bytes: Cell<usize>,
     /// Sealed chunks in order: the log, and the chunk's first offset.
     sealed: RefCell<VecDeque<(Weak<Log>, i64)>>,
@@ -19,7 +22,28 @@ pub struct TailCache {
 
 impl TailCache {
     pub fn new(bytes_max: usize) -> Rc<TailCache> {
-        Rc::new(TailCache { bytes_max, bytes: Cell::new(0), sealed: RefCell::default() })
+        TailCache::with_chunks_of(None, bytes_max)
+    }
+
+    /// For recovery: chunks of one size, such that an open one of each of `logs` takes half of the memory; the other half is
+    /// for those on their way to the disk.
+    pub fn shared_by(logs: usize, bytes_max: usize) -> Rc<TailCache> {
+        let share = (bytes_max / 2 / logs.max(1)).clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX);
+        TailCache::with_chunks_of(Some(1 << share.ilog2()), bytes_max)
+    }
+
+    fn with_chunks_of(chunk_bytes: Option<usize>, bytes_max: usize) -> Rc<TailCache> {
+        let (bytes, sealed) = (Cell::new(0), RefCell::default());
+        Rc::new(TailCache { bytes_max, chunk_bytes, bytes, sealed })
+    }
+
+    pub(super) fn chunk_bytes(&self) -> Option<usize> {
+        self.chunk_bytes
+    }
+
+    /// There are more bytes than there may be.
+    pub(crate) fn is_over(&self) -> bool {
+        self.bytes.get() > self.bytes_max
     }
 
     /// Bytes held by tail chunks.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::RecoveryOptions;
+use super::writeback::Writeback;
 use crate::bounds::CHECKPOINT_BYTES_MAX;
 use crate::checkpoint::{self, Checkpoint, PartitionCheckpoint};
 use crate::error::{Corruption, IoFailure, StartError};
@@ -55,6 +56,7 @@ pub(super) struct Directory {
     pub distrusted: bool,
     /// Partitions that no checkpoint of ours knows, after an unclean stop: the journal comes first.
     unexplained: Vec<PartitionId>,
+    pub writeback: Writeback,
     cold: Rc<ColdCache>,
     tails: Rc<TailCache>,
 }
@@ -88,6 +90,9 @@ impl Directory {
             has_failed: FailedMark::default(),
         };
         let cold = ColdCache::new(io, 16 << 20);
+        let partitions = entries.iter().filter(|entry| entry.is_dir).count();
+        let memory_bytes = usize::try_from(options.memory_bytes_max).unwrap_or(usize::MAX);
+        let tails = TailCache::shared_by(partitions, memory_bytes);
         let mut directory = Directory {
             io: io.clone(),
             path: path.to_path_buf(),
@@ -100,7 +105,7 @@ impl Directory {
             clean: checkpoints.clean || (checkpoints.is_absent() && journal_files.is_empty()),
             journal_files,
             needed: checkpoints.needed.clone(),
-            volume: Volume::without_journal(io, seed, ShardId(0), 0),
+            volume: Volume::for_recovery(io, seed),
             logs: HashMap::new(),
             refused: HashMap::new(),
             refused_before: HashSet::new(),
@@ -109,7 +114,8 @@ impl Directory {
             distrusted: checkpoints.base_damaged || !checkpoints.damaged.is_empty(),
             unexplained: Vec::new(),
             cold,
-            tails: TailCache::new(usize::MAX),
+            writeback: Writeback::new(io, Rc::clone(&tails)),
+            tails,
         };
         directory.find_partitions(&entries, &checkpoints, had_clean_mark).await?;
         Ok(directory)

@@ -10,14 +10,13 @@ use uuid::Uuid;
 use super::RecoveryReport;
 use super::adopt::corruption;
 use super::directory::Directory;
-use crate::bounds::REPLAY_BYTES_MAX;
 use crate::error::{AppendError, Corruption, IoFailure, StartError};
 use crate::id::{PartitionId, ShardId};
 use crate::io::{AlignedBuf, PAGE_BYTES};
 use crate::journal::commit::{self, EntryHeader};
 use crate::journal::scan::{FoundCommit, OpenedCommit, Scan};
 use crate::journal::{JournalFileId, Lane};
-use crate::log::{Goal, Replayed};
+use crate::log::Replayed;
 use crate::reactor::Io;
 use crate::volume::write_file;
 
@@ -27,6 +26,14 @@ struct Held {
     bytes: Bytes,
     path: std::path::PathBuf,
     position: u64,
+    standing: Standing,
+}
+
+/// A sound commit that is to be replayed.
+struct Found<'s> {
+    scan: &'s Scan,
+    found: &'s FoundCommit,
+    bytes: Bytes,
     standing: Standing,
 }
 
@@ -62,11 +69,10 @@ impl Directory {
         let attested = scan.attested();
         let mut expected = needed.max(1);
         let mut last: Option<&FoundCommit> = None;
-        for found in scan.commits.iter().filter(|found| found.damage.is_none()) {
+        let io = self.io.clone();
+        let mut commits = scan.sound_from(&io, needed);
+        while let Some((found, bytes)) = commits.next().await? {
             let sequence = found.header.id.sequence;
-            if sequence < needed {
-                continue;
-            }
             if let Some(what) = fault_of(found, expected, last) {
                 let lost = lane == Lane::Durable && (expected <= attested || sequence == expected);
                 if lost {
@@ -80,7 +86,8 @@ impl Directory {
                 }
             }
             let standing = if sequence <= attested { Standing::Attested } else { Standing::Unattested };
-            if !self.replay_commit(scan, found, standing, lane, held, report).await? {
+            let at = Found { scan, found, bytes, standing };
+            if !self.replay_commit(&at, lane, held, report).await? {
                 return Ok(());
             }
             expected = sequence + 1;
@@ -92,44 +99,41 @@ impl Directory {
     /// Applies one commit, as far as it is sound. False: the journal ends before it.
     async fn replay_commit(
         &mut self,
-        scan: &Scan,
-        found: &FoundCommit,
-        standing: Standing,
+        commit: &Found<'_>,
         lane: Lane,
         held: &mut Vec<Held>,
         report: &mut RecoveryReport,
     ) -> Result<bool, StartError> {
-        let bytes = scan.bytes_of(found).await?;
-        let opened = match OpenedCommit::decode(&found.header, &bytes) {
+        let Found { scan, found, bytes, standing } = commit;
+        let opened = match OpenedCommit::decode(&found.header, bytes) {
             Ok(opened) => opened,
             Err(fault) => panic!("a commit that was sound when it was found: {fault:?}"),
         };
         let check = |(entry, range): &(EntryHeader, std::ops::Range<usize>)| {
-            commit::check_payload(entry, &bytes[range.clone()])
+            commit::check_payload(entry, &bytes[range.clone()]).err()
         };
-        let torn = opened.entries.iter().find_map(|entry| check(entry).err());
-        let may_be_torn = standing == Standing::Unattested || lane == Lane::Cached;
-        if let (Some(what), true) = (&torn, may_be_torn) {
-            self.save_torn(scan, found, &bytes, what).await?;
+        let faults: Vec<Option<String>> = opened.entries.iter().map(check).collect();
+        let may_be_torn = *standing == Standing::Unattested || lane == Lane::Cached;
+        if let (Some(what), true) = (faults.iter().flatten().next(), may_be_torn) {
+            self.save_torn(scan, found, bytes, what).await?;
             if lane == Lane::Cached {
                 return Ok(false);
             }
         }
-        for slot in &opened.entries {
-            let (entry, range) = slot;
+        for ((entry, range), fault) in opened.entries.iter().zip(faults) {
             let position = found.position + range.start as u64;
             let at = (scan.path_of(found), position);
-            match check(slot) {
-                Err(_) if may_be_torn => (),
-                Err(what) => {
-                    self.refuse(entry.partition, corruption(at.0, position, entry.base_offset, what))
+            match fault {
+                Some(_) if may_be_torn => (),
+                Some(what) => {
+                    self.refuse(entry.partition, corruption(at.0, position, entry.base_offset, what));
                 }
-                Ok(()) => {
-                    self.replay_batch(entry, &bytes[range.clone()], at, standing, held, report).await?;
+                None => {
+                    self.replay_batch(entry, &bytes[range.clone()], at, *standing, held, report).await?;
                 }
             }
         }
-        self.bound_memory().await?;
+        self.writeback.bound_memory(self.logs.values()).await?;
         Ok(true)
     }
 
@@ -151,9 +155,12 @@ impl Directory {
         }
         let Ok(view) = BatchView::parse(bytes) else { panic!("a payload that was just checked") };
         match log.replay(&view).await.map_err(start_error)? {
-            Replayed::Appended => {
+            Replayed::Appended { sealed } => {
                 report.replayed_batches += 1;
                 report.replayed_bytes += bytes.len() as u64;
+                if sealed {
+                    self.writeback.write_full_chunks(log).await?;
+                }
             }
             Replayed::Known => (),
             Replayed::Gap { .. } => held.push(Held {
@@ -282,16 +289,6 @@ impl Directory {
             beside.display()
         );
         write_file(&self.io, &beside, Bytes::copy_from_slice(bytes)).await
-    }
-
-    async fn bound_memory(&self) -> Result<(), StartError> {
-        if self.volume.room.unwritten_bytes() > REPLAY_BYTES_MAX {
-            for log in self.logs.values() {
-                log.materialise(Goal::Committed).await?;
-                while log.drop_oldest_chunk() {}
-            }
-        }
-        Ok(())
     }
 }
 

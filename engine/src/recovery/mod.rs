@@ -11,6 +11,7 @@ mod directory;
 mod journals;
 mod replacement;
 mod seal;
+mod writeback;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,8 @@ pub struct RecoveryOptions {
     pub failed_dirs: Vec<(PathBuf, String)>,
     pub shards: u16,
     pub options: Arc<LogOptions>,
+    /// Memory for what is replayed and not yet written, bytes.
+    pub memory_bytes_max: u64,
 }
 
 /// What recovery did, for the start's summary.

@@ -1,6 +1,7 @@
 //! Making what recovery accepted durable, and opening the next generation with it.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -8,22 +9,26 @@ use super::directory::{Directory, REFUSED_MARK};
 use crate::checkpoint::{self, Checkpoint};
 use crate::error::{IoFailure, StartError};
 use crate::id::PartitionId;
-use crate::log::{FileKind, Goal, Log, LogSeed};
+use crate::log::{FileKind, Log, LogSeed};
 use crate::storage::{partition_checkpoint, reusable};
 use crate::volume::{FailedMark, VolumeSeed, replace_file};
 
 impl Directory {
     /// Writes and syncs everything that was replayed.
     pub async fn settle(&mut self) -> Result<(), StartError> {
-        for (id, log) in &self.logs {
-            if self.refused.contains_key(id) {
-                continue;
-            }
-            if log.is_dirty() {
-                log.materialise(Goal::Committed).await?;
+        let served = |id: &PartitionId| !self.refused.contains_key(id);
+        for (_, log) in self.logs.iter().filter(|(id, log)| served(id) && log.is_dirty()) {
+            let log = Rc::clone(log);
+            let work = async move {
+                log.write_tail().await?;
                 let reached = log.sync().await?;
                 log.note_synced(reached);
-            }
+                Ok(())
+            };
+            self.writeback.start(work).await?;
+        }
+        self.writeback.finish().await?;
+        for (id, log) in self.logs.iter().filter(|(id, _)| served(id)) {
             self.remove_leftovers(*id, log).await?;
         }
         Ok(())

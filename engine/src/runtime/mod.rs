@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bounds::RECOVERY_WORKERS;
 use crate::clean::CleanerOptions;
 use crate::error::{IoFailure, StartError};
 use crate::id::{PartitionId, ShardId};
@@ -93,7 +94,7 @@ pub fn run<C: 'static>(
     }
     let clean: Option<Vec<_>> = stopped.into_iter().collect();
     if let Some(partitions) = clean {
-        with_reactor(&capabilities, |io| async move { marks::write(&io, &partitions.concat()).await })??;
+        with_reactor(&capabilities, 1, |io| async move { marks::write(&io, &partitions.concat()).await })??;
     }
     Ok(())
 }
@@ -104,17 +105,21 @@ fn recover_all(options: &EngineOptions, capabilities: &Capabilities) -> Result<R
         failed_dirs: capabilities.failed_dirs.clone(),
         shards: options.shards,
         options: Arc::new(options.default_log_options.clone()),
+        // No shard has a cache yet.
+        memory_bytes_max: options.cache_bytes,
     };
-    with_reactor(capabilities, |io| async move { recover(&io, &recovery).await })?
+    with_reactor(capabilities, RECOVERY_WORKERS, |io| async move { recover(&io, &recovery).await })?
 }
 
-/// Runs one future on a reactor of its own, on this thread.
+/// Runs one future on a reactor of its own, on this thread, with this many calls of it blocking at a time.
 fn with_reactor<T, F: Future<Output = T>>(
     capabilities: &Capabilities,
+    workers: u32,
     work: impl FnOnce(Io) -> F,
 ) -> Result<T, StartError> {
     let failed = |error| StartError::Io(IoFailure::new("set up", "io_uring", error));
     let driver = UringDriver::new(capabilities).map_err(failed)?;
+    driver.allow_workers(workers);
     let io = Io::new(Rc::new(driver));
     let outcome = io.block_on(work(io.clone())).map_err(failed);
     io.shutdown();

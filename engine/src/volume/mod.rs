@@ -22,7 +22,9 @@ pub use files::SegmentFiles;
 pub use replace::{read_file, read_file_within, replace_file, write_file, write_synced};
 pub use space::DiskRoom;
 
-use crate::bounds::{DISK_SPACE_EVERY_MS, SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX, UNPACKING_MAX};
+use crate::bounds::{
+    DISK_SPACE_EVERY_MS, RECOVERY_LOGS_MAX, SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX, UNPACKING_MAX,
+};
 use crate::error::{AppendError, IoFailure};
 use crate::id::ShardId;
 use crate::journal::{Journal, JournalFileId, JournalSettings, Lane};
@@ -106,14 +108,24 @@ impl Volume {
         shard: ShardId,
         journal_bytes_max: u64,
     ) -> Result<Rc<Volume>, IoFailure> {
-        let volume = Volume::without_journal(io, seed, shard, journal_bytes_max);
+        let volume = Volume::new(io, seed, shard, journal_bytes_max, SEGMENT_WRITES_MAX);
         let journal = volume.open_journal(Lane::Durable).await?;
         let _ = volume.durable.set(journal);
         Ok(volume)
     }
 
     /// For recovery, which writes segments and appends nothing new.
-    pub fn without_journal(io: &Io, seed: VolumeSeed, shard: ShardId, journal_bytes_max: u64) -> Rc<Volume> {
+    pub fn for_recovery(io: &Io, seed: VolumeSeed) -> Rc<Volume> {
+        Volume::new(io, seed, ShardId(0), 0, RECOVERY_LOGS_MAX)
+    }
+
+    fn new(
+        io: &Io,
+        seed: VolumeSeed,
+        shard: ShardId,
+        journal_bytes_max: u64,
+        writes_max: usize,
+    ) -> Rc<Volume> {
         Rc::new(Volume {
             io: io.clone(),
             shard,
@@ -125,7 +137,7 @@ impl Volume {
             cached_opened: Notify::new(),
             admission: Semaphore::new(UNCOMMITTED_BYTES_MAX),
             unpacking: Semaphore::new(UNPACKING_MAX),
-            writes: Semaphore::new(SEGMENT_WRITES_MAX),
+            writes: Semaphore::new(writes_max),
             files: SegmentFiles::new(io),
             room: DiskRoom::new(io, &seed.dir),
             failure: RefCell::new(None),

@@ -72,14 +72,17 @@ impl Server {
     /// Recovers and opens.
     pub fn try_start(world: &SimWorld, options: &EngineOptions) -> Result<Server, NoStart> {
         options.dirs.iter().for_each(|dir| world.make_dirs(dir).unwrap());
+        let starter = SimRunner::new(world, 1);
+        let io = starter.io(0).clone();
+        // None to speak of: everything is written as it comes. A chunk for some of the logs. More than there is.
+        let memory_bytes_max = [1, 48 << 10, 2 << 20][io.random() as usize % 3];
         let recovery = RecoveryOptions {
             dirs: options.dirs.clone(),
             failed_dirs: Vec::new(),
             shards: options.shards,
             options: Arc::new(options.default_log_options.clone()),
+            memory_bytes_max,
         };
-        let starter = SimRunner::new(world, 1);
-        let io = starter.io(0).clone();
         let recovered = starter.run(0, LIMIT, async move { recover(&io, &recovery).await });
         starter.io(0).shutdown();
         let recovered = recovered?.map_err(NoStart::Refused)?;

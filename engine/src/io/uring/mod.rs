@@ -109,6 +109,16 @@ impl UringDriver {
     }
 }
 
+impl UringDriver {
+    /// Lets this many calls that block (creations, allocations, syncs) run at a time. A kernel that cannot be told (before
+    /// 5.15) keeps its own limit.
+    pub fn allow_workers(&self, workers: u32) {
+        if let Err(error) = self.inner.borrow().ring.allow_workers(workers) {
+            tracing::debug!("the ring keeps its number of workers: {error}");
+        }
+    }
+}
+
 impl Inner {
     fn submit(&mut self, id: OpId, op: Op) {
         match self.describe(op) {

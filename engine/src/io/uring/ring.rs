@@ -68,6 +68,11 @@ impl Ring {
         Ok(Ring { uring, backlog: VecDeque::new() })
     }
 
+    /// Lets this many calls that block run at a time (Linux 5.15); the kernel's own limit is four per CPU.
+    pub(super) fn allow_workers(&self, workers: u32) -> io::Result<()> {
+        self.uring.submitter().register_iowq_max_workers(&mut [workers, 0])
+    }
+
     /// Queues an entry; the kernel sees it in the next [`Ring::enter`].
     ///
     /// # Safety
