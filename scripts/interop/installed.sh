@@ -15,6 +15,7 @@ digest() { cat "$@" | sha256sum | cut -c1-12; }
 python_venv=$client_cache/python-$(digest "$interop/requirements.txt")
 python=$python_venv/bin/python3
 franz=$client_cache/franz-$(digest "$interop"/franz/go.mod "$interop"/franz/go.sum "$interop"/franz/*.go)
+sarama=$client_cache/sarama-$(digest "$interop"/sarama/go.mod "$interop"/sarama/go.sum "$interop"/sarama/*.go)
 kafkajs_modules=$client_cache/kafkajs-$(digest "$interop/kafkajs/package-lock.json")/node_modules
 # What scripts/instrument-check drives a browser with.
 report_modules=$client_cache/report-$(digest "$interop/../report/package-lock.json")/node_modules

@@ -2,13 +2,13 @@
 //
 //	franz produce -b HOST:PORT -t TOPIC [-p PARTITION] -z CODEC [-acks all|1|0] < lines
 //	franz consume -b HOST:PORT -t TOPIC -p PARTITION > lines
-//	franz topics  -b HOST:PORT -t TOPIC
+//	franz admin   -b HOST:PORT -t TOPIC
 //	franz group   -b HOST:PORT -t TOPIC
 //
 // produce writes one record per line, with the client's own partitioner if there is no -p, and exits non-zero if any
 // record fails. consume reads from the
-// first offset to the end that the partition had when it started. topics creates, finds and deletes TOPIC. group has two members
-// of a group share TOPIC, one leave, and a third go on where they had committed.
+// first offset to the end that the partition had when it started. admin takes TOPIC and a group through their lives. group has
+// two members of a group share TOPIC, one leave, and a third go on where they had committed.
 package main
 
 import (
@@ -45,7 +45,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: franz produce|consume|topics|group -b HOST:PORT -t TOPIC [-p PARTITION] [-z CODEC] [-acks ACKS]")
+		return errors.New("usage: franz produce|consume|admin|group -b HOST:PORT -t TOPIC [-p PARTITION] [-z CODEC] [-acks ACKS]")
 	}
 	var o options
 	flags := flag.NewFlagSet(args[1], flag.ContinueOnError)
@@ -64,8 +64,8 @@ func run(args []string) error {
 		return produce(ctx, o)
 	case "consume":
 		return consume(ctx, o)
-	case "topics":
-		return topics(ctx, o)
+	case "admin":
+		return administer(ctx, o)
 	case "group":
 		return group(ctx, o)
 	}
@@ -182,32 +182,6 @@ func consume(ctx context.Context, o options) error {
 		}
 	}
 	return out.Flush()
-}
-
-func topics(ctx context.Context, o options) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(o.broker))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	if _, err := admin.CreateTopic(ctx, 3, 1, nil, o.topic); err != nil {
-		return fmt.Errorf("create: %w", err)
-	}
-	listed, err := admin.ListTopics(ctx, o.topic)
-	if err != nil {
-		return fmt.Errorf("list: %w", err)
-	}
-	if err := listed.Error(); err != nil {
-		return fmt.Errorf("list: %w", err)
-	}
-	if got := len(listed[o.topic].Partitions); got != 3 {
-		return fmt.Errorf("%s has %d partitions, 3 were asked for", o.topic, got)
-	}
-	if _, err := admin.DeleteTopic(ctx, o.topic); err != nil {
-		return fmt.Errorf("delete: %w", err)
-	}
-	return nil
 }
 
 // member reads until its context ends; what it read is counted, and committed when it leaves.
