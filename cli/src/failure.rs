@@ -28,6 +28,14 @@ impl Failure {
         Failure::Message(message.into())
     }
 
+    /// An exception that Kafka's tool does not catch: the JVM says so in front of it.
+    pub fn uncaught(self) -> Failure {
+        match self {
+            Failure::Message(message) => Failure::Message(format!("Exception in thread \"main\" {message}")),
+            other => other,
+        }
+    }
+
     /// The message alone.
     pub fn text(&self) -> String {
         match self {

@@ -31,21 +31,21 @@ pub fn check_names(entities: &Entities, changes: &Changes) -> Result<(), Failure
         }
         _ => (Kind::Client, "quota", is_quota),
     };
-    // Kafka prints the others as Scala prints a set.
+    // Kafka prints the others as Scala prints the collection that they are in.
     let ips = kind == Kind::Ip;
     let kind = kind.plural();
-    let unexpected = |keys: Vec<&String>, done: &str| {
+    let unexpected = |keys: Vec<&String>, done: &str, collection: &str| {
         let keys: Vec<&str> = keys.into_iter().map(String::as_str).filter(|key| !known(key)).collect();
         match keys.is_empty() {
             true => Ok(()),
             false => Err(Failure::message(format!(
                 "Only {what} configs can be {done} for '{kind}' using --bootstrap-server. Unexpected config names: {}",
-                if ips { keys.join(",") } else { format!("Set({})", keys.join(", ")) }
+                if ips { keys.join(",") } else { format!("{collection}({})", keys.join(", ")) }
             ))),
         }
     };
-    unexpected(changes.set.keys().collect(), "added")?;
-    unexpected(changes.deleted.iter().collect(), "deleted")?;
+    unexpected(changes.set.keys().collect(), "added", "Set")?;
+    unexpected(changes.deleted.iter().collect(), "deleted", "ArrayBuffer")?;
     if !changes.any(|key| scram::mechanism(key).is_some()) {
         return Ok(());
     }
@@ -65,7 +65,7 @@ pub fn check_names(entities: &Entities, changes: &Changes) -> Result<(), Failure
 
 pub fn describe(client: &mut Client, entities: &Entities, out: &mut dyn Write) -> Result<(), Failure> {
     for (entity, mut values) in quotas::describe(client, &components(entities)?)? {
-        java::hash_map_order(&mut values, |(key, _)| key);
+        java::sized_hash_map_order(&mut values, |(key, _)| key);
         let values: Vec<String> =
             values.iter().map(|(key, value)| format!("{key}={}", java::double_text(*value))).collect();
         writeln!(out, "Quota configs for {} are {}", shown(&entity), values.join(", "))?;

@@ -45,6 +45,7 @@ pub const TOOL: Tool = Tool {
 };
 
 const LOGGER: &str = "kafka.tools.ConsoleConsumer$";
+const UNKNOWN_ERROR: &str = "Unknown error when running consumer: ";
 
 /// How long one wait for records is at most: signals are looked at in between.
 const WAIT: Duration = Duration::from_millis(50);
@@ -52,9 +53,12 @@ const WAIT: Duration = Duration::from_millis(50);
 fn run(options: &Parsed, out: &mut dyn Write) -> Result<(), Failure> {
     let settings = Settings::of(options)?;
     let formatter = Formatter::of_class(&settings.formatter_class, &settings.formatter)
-        .map_err(|exception| Failure::message(exception.to_string()))?;
+        .map_err(|exception| Failure::message(exception.to_string()).uncaught())?;
     let signals = Signals::watch()?;
-    let config = consumer::configure(settings.consumer.clone())?;
+    let config = consumer::configure(settings.consumer.clone()).map_err(|failure| {
+        log::write_caught(Level::Error, LOGGER, UNKNOWN_ERROR, failure.text());
+        Failure::Said(1)
+    })?;
     let consumer: BaseConsumer<Quiet> =
         config.client.create_with_context(Quiet).map_err(|error| producer::creation(&error))?;
     let subscription = begin(&consumer, &settings, &config)?;
@@ -80,7 +84,7 @@ fn begin(
 ) -> Result<Subscription, Failure> {
     let failed = |error: KafkaError| {
         let message = format!("{}", exception::of(&error));
-        log::write_caught(Level::Error, LOGGER, "Unknown error when running consumer: ", message);
+        log::write_caught(Level::Error, LOGGER, UNKNOWN_ERROR, message);
         Failure::Said(1)
     };
     match &settings.source {
@@ -218,18 +222,16 @@ impl Console {
         let Console { consumer, records, settings, .. } = self;
         drop(consumer);
         eprintln!("Processed a total of {records} messages");
+        if settings.systest_events {
+            writeln!(out, "shutdown_complete")?;
+        }
         match end {
             End::Enough | End::Failed | End::Unread => Ok(()),
             End::Broken(why) => {
-                log::write_caught(Level::Error, LOGGER, "Unknown error when running consumer: ", why);
+                log::write_caught(Level::Error, LOGGER, UNKNOWN_ERROR, why);
                 Err(Failure::Said(1))
             }
-            End::Signal(code) => {
-                if settings.systest_events {
-                    writeln!(out, "shutdown_complete")?;
-                }
-                Err(Failure::Said(code))
-            }
+            End::Signal(code) => Err(Failure::Said(code)),
         }
     }
 }

@@ -37,7 +37,7 @@ const OPTIONS: &[Opt] = &[
     text("bootstrap-server", "server to connect to", "REQUIRED: HOST:PORT,..."),
     text("key-deserializer", "deserializer for key", "The same as --property key.deserializer."),
     text("value-deserializer", "deserializer for values", "The same as --property value.deserializer."),
-    flag("enable-systest-events", "Write shutdown_complete at the end of a run that a signal ends."),
+    flag("enable-systest-events", "Write shutdown_complete at the end."),
     text("isolation-level", "", "read_committed or read_uncommitted.").or("read_uncommitted"),
     text("group", "consumer group id", "The consumer group to join."),
     HELP,

@@ -33,13 +33,13 @@ use crate::record_client::{Properties, consumer};
 use crate::tool::Tool;
 
 pub use line::LineSplitter;
-pub use options::bootstrap;
+pub use options::servers;
 pub use reader::LineReader;
 
 pub const TOOL: Tool = Tool {
     name: "console-producer",
     summary: "This tool reads data from standard input and publishes it to Kafka.",
-    on_nothing: None,
+    on_nothing: Some("Missing required option(s) [bootstrap-server]"),
     spec: &options::SPEC,
     run,
 };

@@ -78,7 +78,7 @@ pub fn properties(options: &Parsed) -> Result<Properties, Failure> {
         ("metadata.max.age.ms", "metadata-expiry-ms"),
         ("max.block.ms", "max-block-ms"),
     ] {
-        if let Some(value) = options.value(option)? {
+        if let Some(value) = options.checked(option)? {
             if options.has(option) {
                 properties.set(key, value);
             } else {
@@ -89,15 +89,20 @@ pub fn properties(options: &Parsed) -> Result<Properties, Failure> {
     Ok(properties)
 }
 
-/// The brokers that were named, checked for their form.
+/// The brokers that were named.
 ///
 /// # Errors
-/// When none was named, or not as HOST:PORT.
-pub fn bootstrap(options: &Parsed) -> Result<String, Failure> {
-    let named = match (options.value("bootstrap-server")?, options.value("broker-list")?) {
-        (Some(servers), _) | (None, Some(servers)) => servers,
-        (None, None) => return Err(Failure::usage("Missing required option(s) [bootstrap-server]")),
-    };
+/// When none was.
+pub fn servers(options: &Parsed) -> Result<&str, Failure> {
+    match (options.value("bootstrap-server")?, options.value("broker-list")?) {
+        (Some(servers), _) | (None, Some(servers)) => Ok(servers),
+        (None, None) => Err(Failure::usage("Missing required option(s) [bootstrap-server]")),
+    }
+}
+
+/// The same, checked for their form.
+fn bootstrap(options: &Parsed) -> Result<String, Failure> {
+    let named = servers(options)?;
     let well_formed = |server: &str| {
         server
             .trim()

@@ -29,7 +29,7 @@ use crate::tool::Tool;
 pub const TOOL: Tool = Tool {
     name: "consumer-perf-test",
     summary: "This tool helps in performance test for the full zookeeper consumer",
-    on_nothing: None,
+    on_nothing: Some("Missing required option(s) [bootstrap-server]"),
     spec: &options::SPEC,
     run,
 };
@@ -42,15 +42,19 @@ fn run(options: &Parsed, out: &mut dyn Write) -> Result<(), Failure> {
         )?;
     }
     options.require(&["topic", "messages"])?;
-    let mut config = consumer::configure(options::properties(options)?)?;
+    for option in ["messages", "threads", "num-fetch-threads", "timeout"] {
+        options.checked(option)?;
+    }
+    let properties = options::properties(options)?;
+    let reporter = Reporter::new(options).map_err(Failure::uncaught)?;
+    reporter.header(out)?;
+    let mut config = consumer::configure(properties).map_err(Failure::uncaught)?;
     // Nothing is done with a record but counting it, so what was fetched may be committed.
     config.client.set("enable.auto.offset.store", "true");
     if options.has("print-metrics") {
         config.client.set("statistics.interval.ms", metrics::INTERVAL_MS);
     }
-    let reporter = Reporter::new(options)?;
     let signals = Signals::watch()?;
-    reporter.header(out)?;
     let context = Watch { joining: Mutex::new(Joining::new()), metrics: Metrics::default() };
     let consumer: BaseConsumer<Watch> =
         config.client.create_with_context(context).map_err(|error| producer::creation(&error))?;

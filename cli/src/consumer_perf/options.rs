@@ -1,7 +1,7 @@
 //! The options of `kafka-consumer-perf-test.sh` in Kafka 3.2.0, and the consumer's properties that they amount to.
 
 use crate::console_consumer::number_below;
-use crate::console_producer::bootstrap;
+use crate::console_producer::servers;
 use crate::failure::Failure;
 use crate::options::{HELP, Opt, Parsed, Spec, VERSION, flag, integer, long, text};
 use crate::record_client::Properties;
@@ -42,7 +42,7 @@ pub fn properties(options: &Parsed) -> Result<Properties, Failure> {
         Some(group) => group.to_owned(),
         None => format!("perf-consumer-{}", number_below(100_000)),
     };
-    properties.set("bootstrap.servers", bootstrap(options)?);
+    properties.set("bootstrap.servers", servers(options)?);
     properties.set("group.id", group);
     properties.set("receive.buffer.bytes", options.value("socket-buffer-size")?.unwrap_or_default());
     properties.set("max.partition.fetch.bytes", options.value("fetch-size")?.unwrap_or_default());

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use thalweg_engine::format::index::{ENTRY_BYTES, OffsetIndexView, OffsetPosition};
 
-use super::batch::Segment;
-use super::source::{File, Source};
-use super::{DumpError, Findings, Settings, base_offset, corrupt, sibling};
-use crate::bounds::INDEX_BYTES_MAX;
+use super::index_file::IndexFile;
+use super::source::Source;
+use super::{DumpError, Findings, Settings, corrupt};
 
 pub fn dump(
     path: &Path,
@@ -16,20 +15,18 @@ pub fn dump(
     findings: &mut Findings,
     out: &mut dyn Write,
 ) -> Result<(), DumpError> {
-    let base = base_offset(path)?;
-    let log_path = sibling(path, "log");
-    let log = File::open(&log_path)?;
-    let bytes = File::read_all(path, INDEX_BYTES_MAX)?;
+    let file = IndexFile::open(path)?;
+    let IndexFile { base, bytes, log, log_path } = &file;
     if bytes.len() < ENTRY_BYTES {
         return Ok(writeln!(out, "{} is empty.", path.display())?);
     }
-    let view = OffsetIndexView::new(base, &bytes);
+    let view = OffsetIndexView::new(*base, bytes);
     if settings.sanity_only {
-        sanity(path, base, &bytes)?;
+        sanity(path, *base, bytes)?;
         return Ok(writeln!(out, "{} passed sanity check.", path.display())?);
     }
-    let segment = Segment::new(&log, &log_path);
-    for entry in entries(&view, base) {
+    let segment = file.segment();
+    for entry in entries(&view, *base) {
         let end = u64::from(entry.position).saturating_add(settings.message_bytes_max);
         if u64::from(entry.position) > log.len() {
             return Err(corrupt(format!(

@@ -11,6 +11,7 @@
 mod batch;
 mod decoder;
 mod index;
+mod index_file;
 mod legacy;
 mod options;
 mod record;

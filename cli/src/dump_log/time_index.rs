@@ -7,8 +7,9 @@ use thalweg_engine::format::index::OffsetIndexView;
 use thalweg_engine::format::time_index::{ENTRY_BYTES, TimeIndexView, TimestampOffset};
 
 use super::batch::{Batch, Segment, View};
+use super::index_file::IndexFile;
 use super::source::{File, Source};
-use super::{DumpError, Findings, Settings, base_offset, corrupt, record, sibling};
+use super::{DumpError, Findings, Settings, corrupt, record, sibling};
 use crate::bounds::INDEX_BYTES_MAX;
 
 const NO_TIMESTAMP: i64 = -1;
@@ -19,13 +20,11 @@ pub fn dump(
     findings: &mut Findings,
     out: &mut dyn Write,
 ) -> Result<(), DumpError> {
-    let base = base_offset(path)?;
-    let log_path = sibling(path, "log");
-    let log = File::open(&log_path)?;
-    let bytes = File::read_all(path, INDEX_BYTES_MAX)?;
-    let view = TimeIndexView::new(base, &bytes);
+    let file = IndexFile::open(path)?;
+    let IndexFile { base, bytes, log, .. } = &file;
+    let view = TimeIndexView::new(*base, bytes);
     if settings.sanity_only {
-        sanity(path, base, &bytes)?;
+        sanity(path, *base, bytes)?;
         return Ok(writeln!(out, "{} passed sanity check.", path.display())?);
     }
     let offsets = match File::read_all(&sibling(path, "index"), INDEX_BYTES_MAX) {
@@ -33,15 +32,11 @@ pub fn dump(
         Err(DumpError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
-    let checker = Checker {
-        segment: Segment::new(&log, &log_path),
-        offsets: OffsetIndexView::new(base, &offsets),
-        log: &log,
-    };
-    let file = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let checker = Checker { segment: file.segment(), offsets: OffsetIndexView::new(*base, &offsets), log };
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut before = NO_TIMESTAMP;
-    for entry in entries(&view, base, &bytes) {
-        checker.check(entry, before, &file, findings)?;
+    for entry in entries(&view, *base, bytes) {
+        checker.check(entry, before, &absolute, findings)?;
         if !settings.verify_only {
             writeln!(out, "timestamp: {} offset: {}", entry.timestamp, entry.offset)?;
         }

@@ -63,7 +63,7 @@ impl Program {
                     arguments.push(argument.to_owned());
                 }
                 if arguments.is_empty() {
-                    let expected = if several { "at least one argument" } else { "one argument" };
+                    let expected = if several { "1 argument(s)" } else { "one argument" };
                     return Err(format!("argument --{}: expected {expected}", option.name));
                 }
             }
@@ -92,8 +92,8 @@ impl Program {
         }
         for argument in arguments {
             let kind = match option.kind {
-                Kind::Integer if argument.parse::<i32>().is_err() => "Integer (32 bit)",
-                Kind::Long if argument.parse::<i64>().is_err() => "Long (64 bit)",
+                Kind::Integer if argument.parse::<i32>().is_err() => "Integer",
+                Kind::Long if argument.parse::<i64>().is_err() => "Long",
                 _ => match self.choices {
                     Some((name, choices)) if name == option.name && !choices.contains(&argument.as_str()) => {
                         let choices = choices.join(",");
@@ -104,7 +104,10 @@ impl Program {
                     _ => continue,
                 },
             };
-            return Err(format!("argument --{}: could not convert '{argument}' to {kind}", option.name));
+            return Err(format!(
+                "argument --{}: could not convert '{argument}' to {kind} (For input string: \"{argument}\")",
+                option.name
+            ));
         }
         Ok(())
     }
@@ -247,9 +250,12 @@ mod tests {
             ("--topic", "argument --topic: expected one argument"),
             (
                 "--topic t --producer-props --record-size 1",
-                "argument --producer-props: expected at least one argument",
+                "argument --producer-props: expected 1 argument(s)",
             ),
-            ("--topic t --throughput x", "argument --throughput: could not convert 'x' to Integer (32 bit)"),
+            (
+                "--topic t --throughput x",
+                "argument --throughput: could not convert 'x' to Integer (For input string: \"x\")",
+            ),
             ("--topic t --throughput 6", "argument --throughput: invalid choice: '6' (choose from {-1,5})"),
             ("--topic t --no-such 1", "unrecognized arguments: '--no-such 1'"),
             (

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Argument, Opt, Spec};
+use super::{Argument, Kind, Opt, Spec};
 
 /// A command line that makes no sense. The texts are joptsimple's and Kafka's: users and scripts know them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -184,6 +184,23 @@ impl Parsed {
         let Some(value) = self.value(name)? else { return Ok(None) };
         let unreadable = Fault::Unreadable { option: self.option(name).name, value: value.to_owned() };
         value.parse().map(Some).or(Err(unreadable))
+    }
+
+    /// The argument as it was written, which is a number if the option takes one.
+    ///
+    /// # Errors
+    /// When it was given more than once, or is no number of the option's size.
+    pub fn checked(&self, name: &'static str) -> Result<Option<&str>, Fault> {
+        match self.option(name).kind {
+            Kind::String => {}
+            Kind::Integer => {
+                self.number::<i32>(name)?;
+            }
+            Kind::Long => {
+                self.number::<i64>(name)?;
+            }
+        }
+        self.value(name)
     }
 
     /// # Errors

@@ -52,11 +52,12 @@ fn run(options: &Parsed, out: &mut dyn Write) -> Result<(), Failure> {
     };
     let records: u64 = options.number("num-records")?.unwrap_or(0);
     if records == 0 {
-        return Err(Failure::message("java.lang.ArithmeticException: / by zero"));
+        return Err(Failure::message("java.lang.ArithmeticException: / by zero").uncaught());
     }
     let transaction =
         Some(options.number::<u64>("transaction-duration-ms")?.unwrap_or(0)).filter(|&ms| ms > 0);
-    let mut config = producer::configure(properties(options, transaction.is_some())?)?;
+    let mut config =
+        producer::configure(properties(options, transaction.is_some())?).map_err(Failure::uncaught)?;
     if options.has("print-metrics") {
         config.client.set("statistics.interval.ms", metrics::INTERVAL_MS);
     }
@@ -86,7 +87,8 @@ fn properties(options: &Parsed, transactions: bool) -> Result<Properties, Failur
             _ => {
                 return Err(Failure::message(format!(
                     "java.lang.IllegalArgumentException: Invalid property: {pair}"
-                )));
+                ))
+                .uncaught());
             }
         }
     }
@@ -94,6 +96,7 @@ fn properties(options: &Parsed, transactions: bool) -> Result<Properties, Failur
         properties.set("transactional.id", options.value("transactional-id")?.unwrap_or_default());
     }
     properties.set_default("client.id", "perf-producer-client");
+    properties.set_default("bootstrap.servers", "");
     Ok(properties)
 }
 

@@ -7,7 +7,8 @@ pub const SPEC: Spec = Spec { options: OPTIONS, abbreviations: true };
 
 pub const PROGRAM: Program = Program {
     name: "producer-performance",
-    required: &["topic", "num-records", "throughput"],
+    // In the order in which argparse4j misses them.
+    required: &["throughput", "num-records", "topic"],
     exclusive: &["record-size", "payload-file"],
     several: &["producer-props"],
     choices: None,

@@ -93,7 +93,7 @@ impl Payload {
 }
 
 fn illegal(why: &str) -> Failure {
-    Failure::message(format!("java.lang.IllegalArgumentException: {why}"))
+    Failure::message(format!("java.lang.IllegalArgumentException: {why}")).uncaught()
 }
 
 #[cfg(test)]

@@ -132,6 +132,7 @@ pub fn configure(properties: Properties) -> Result<Translated, Failure> {
         // A full queue is looked at again after 10 ms and not after a second.
         .set("fetch.queue.backoff.ms", "10")
         .set("enable.metrics.push", "false");
+    translated.check_servers("consumer")?;
     Ok(translated)
 }
 

@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use super::exception::{self, Exception};
 use super::log::{self, Level};
-use super::property::{COMMON, Key, Kind, Meaning, Properties, Translated, key};
+use super::property::{self, COMMON, Key, Kind, Meaning, Properties, Translated, key};
 use crate::failure::Failure;
 
 /// The keys of the Java producer.
@@ -26,7 +26,7 @@ const OWN: &[Key] = &[
         .or("16384"),
     key("linger.ms", Kind::Long { min: 0 }, Meaning::Clamped(&[("linger.ms", 0, 900_000)])).or("0"),
     key("buffer.memory", Kind::Long { min: 0 }, Meaning::Rewritten(buffer_memory)).or("33554432"),
-    key("compression.type", Kind::Text, Meaning::Rewritten(compression)).or("none"),
+    key("compression.type", Kind::Text, Meaning::As(&["compression.type"])).or("none"),
     // Zero is forever to librdkafka.
     key(
         "delivery.timeout.ms",
@@ -78,14 +78,6 @@ fn buffer_memory(value: &str, config: &mut ClientConfig) -> Result<(), String> {
     Ok(())
 }
 
-fn compression(value: &str, config: &mut ClientConfig) -> Result<(), String> {
-    if !["none", "gzip", "snappy", "lz4", "zstd"].contains(&value) {
-        return Err(format!("Unknown compression name: {value}"));
-    }
-    config.set("compression.type", value);
-    Ok(())
-}
-
 fn partitioner(value: &str, config: &mut ClientConfig) -> Result<(), String> {
     match value {
         "org.apache.kafka.clients.producer.internals.DefaultPartitioner" => {
@@ -104,6 +96,12 @@ fn partitioner(value: &str, config: &mut ClientConfig) -> Result<(), String> {
 /// In its words.
 pub fn configure(properties: Properties) -> Result<Translated, Failure> {
     let mut translated = properties.translate(CLASS, TABLE)?;
+    let codec = translated.text("compression.type");
+    if !["none", "gzip", "snappy", "lz4", "zstd"].contains(&codec) {
+        let cause = format!("java.lang.IllegalArgumentException: Unknown compression name: {codec}");
+        return Err(property::unconstructed("producer", &cause));
+    }
+    translated.check_servers("producer")?;
     let idempotent = idempotence(&translated).map_err(Failure::message)?;
     translated
         .client

@@ -6,10 +6,12 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::net::ToSocketAddrs;
 
 use rdkafka::config::ClientConfig;
 
 use super::log::{self, Level};
+use crate::client::parse_bootstrap;
 use crate::failure::Failure;
 
 /// Properties by key, as the Java client would be given them.
@@ -187,6 +189,13 @@ impl Kind {
     }
 }
 
+/// What the Java client throws when it cannot come into being: `side` is producer or consumer.
+pub fn unconstructed(side: &str, cause: &str) -> Failure {
+    Failure::message(format!(
+        "org.apache.kafka.common.KafkaException: Failed to construct kafka {side}\nCaused by: {cause}"
+    ))
+}
+
 fn check_number(name: &str, value: &str, kind: &str, number: Option<i64>, min: i64) -> Result<(), String> {
     match number {
         None => Err(invalid(name, value, &format!("Not a number of type {kind}"))),
@@ -221,6 +230,22 @@ impl Key {
 }
 
 impl Translated {
+    /// Refuses brokers of which none can be resolved, as the Java client does: librdkafka would look for them for ever.
+    ///
+    /// # Errors
+    /// In the words of the Java client of this `side`, producer or consumer.
+    pub fn check_servers(&self, side: &str) -> Result<(), Failure> {
+        let Some(servers) = self.given.get("bootstrap.servers") else { return Ok(()) };
+        let misconfigured = |why: String| {
+            unconstructed(side, &format!("org.apache.kafka.common.config.ConfigException: {why}"))
+        };
+        let servers = parse_bootstrap(servers).map_err(misconfigured)?;
+        match servers.iter().any(|server| (server.host.as_str(), server.port).to_socket_addrs().is_ok()) {
+            true => Ok(()),
+            false => Err(misconfigured("No resolvable bootstrap urls given in bootstrap.servers".to_owned())),
+        }
+    }
+
     /// The value of a key that the tool honours, or its default.
     ///
     /// # Panics
@@ -337,6 +362,22 @@ mod tests {
         );
         let low = translate(&["send.buffer.bytes=-2"]).unwrap_err();
         assert!(low.contains("Value must be at least -1"), "{low}");
+    }
+
+    /// librdkafka would have looked for a broker for ever.
+    #[test]
+    fn servers_that_cannot_be_asked_are_refused() {
+        let checked = |servers: &str| {
+            let translated = translate(&[&format!("bootstrap.servers={servers}")]).unwrap();
+            translated.check_servers("producer").map_err(|failure| failure.text())
+        };
+        let refused = |servers: &str| checked(servers).unwrap_err();
+        assert!(refused("nohost").starts_with("org.apache.kafka.common.KafkaException: Failed to construct"));
+        assert!(refused("nohost").contains("ConfigException: Invalid url in bootstrap.servers: nohost"));
+        assert!(refused("a:1,b:x").contains("Invalid url in bootstrap.servers: b:x"));
+        assert!(refused(",").contains("No resolvable bootstrap urls given in bootstrap.servers"));
+        assert!(refused("no.such.host.invalid:9092").contains("No resolvable bootstrap urls"));
+        assert_eq!(checked("127.0.0.1:9092,no.such.host.invalid:1"), Ok(()));
     }
 
     #[test]

@@ -90,7 +90,7 @@ struct CommittedOffset {
 }
 
 fn run(options: &Parsed, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut config = consumer::configure(properties(options)?)?;
+    let mut config = consumer::configure(properties(options)?).map_err(Failure::uncaught)?;
     if options.has("enable-autocommit") {
         config.client.set("enable.auto.offset.store", "true");
     }

@@ -7,7 +7,8 @@ pub const SPEC: Spec = Spec { options: OPTIONS, abbreviations: true };
 
 pub const PROGRAM: Program = Program {
     name: "verifiable-consumer",
-    required: &["topic", "group-id"],
+    // In the order in which argparse4j misses them.
+    required: &["group-id", "topic"],
     exclusive: &["bootstrap-server", "broker-list"],
     several: &[],
     choices: None,

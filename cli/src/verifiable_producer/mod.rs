@@ -88,7 +88,7 @@ fn failed_line(key: Option<&str>, value: &str, topic: &str, exception: &Exceptio
 }
 
 fn run(options: &Parsed, out: &mut dyn Write) -> Result<(), Failure> {
-    let config = producer::configure(properties(options)?)?;
+    let config = producer::configure(properties(options)?).map_err(Failure::uncaught)?;
     let signals = Signals::watch()?;
     let topic = options.value("topic")?.unwrap_or_default();
     let throughput: i64 = options.number("throughput")?.unwrap_or(-1);
@@ -204,7 +204,8 @@ impl Verifiable<'_> {
         self.tell(out)?;
         writeln!(out, "{}", bare_line("shutdown_complete"))?;
         let acked = self.sender.producer.context().told().acked;
-        let avg_throughput = 1000.0 * acked as f64 / self.started.elapsed().as_millis() as f64;
+        let elapsed_ms = self.started.elapsed().as_millis().max(1);
+        let avg_throughput = 1000.0 * acked as f64 / elapsed_ms as f64;
         let summary = Summary { sent: self.sent, acked, target_throughput: self.throughput, avg_throughput };
         writeln!(out, "{}", line("tool_data", summary))?;
         code.map_or(Ok(()), |code| Err(Failure::Said(code)))

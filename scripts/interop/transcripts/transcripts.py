@@ -18,6 +18,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -31,8 +32,12 @@ from real_tool import RealTools  # noqa: E402
 from steps import Steps  # noqa: E402
 
 KAFKA = "3.2.0"
+# Files that this release wrote.
+WROTE = INTEROP.parent.parent / "engine" / "tests" / "fixtures" / "kafka-3.2.0"
 PORT = int(os.environ.get("TRANSCRIPTS_PORT", "29392"))
-TOOL_DEADLINE_S = 120
+TOOL_DEADLINE_S = 60
+# A command line that takes longer is named: a table is to be replayed in seconds.
+SLOW_S = 5
 REAL = RealTools(KAFKA, TOOL_DEADLINE_S)
 # What both brokers are told, so that their answers can be compared.
 SETTINGS = {"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "4", "auto.create.topics.enable": "false"}
@@ -77,27 +82,29 @@ class Thalweg:
 BROKERS = {"kafka": RealKafka, "thalweg": Thalweg}
 
 
-def say(tool, words):
+def say(tool, words, stdin):
     """(exit code, stdout, stderr)"""
     environment = {**os.environ, "TZ": "UTC"}
     if tool == "real":
-        return REAL.run(words, environment)
-    done = subprocess.run([program("thalweg"), *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        return REAL.run(words, environment, stdin)
+    done = subprocess.run([program("thalweg"), *words], input=stdin, capture_output=True, text=True,
                           timeout=TOOL_DEADLINE_S, check=False, env=environment)
     return done.returncode, done.stdout, done.stderr
 
 
 def execute(case, tool, broker, directory):
     """Runs one command line and returns its outcome."""
-    line = case.line.replace("{dir}", str(directory)).replace("{broker}", broker.bootstrap).replace("{log}", broker.log_dir)
+    line = case.line
+    for name, what in (("{dir}", str(directory)), ("{broker}", broker.bootstrap), ("{log}", broker.log_dir), ("{wrote}", str(WROTE))):
+        line = line.replace(name, what)
     words = []
     for word in shlex.split(line):
         words += ["--bootstrap-server", broker.bootstrap] if word == "@" else [word]
-    code, out, err = say(tool, words)
+    code, out, err = say(tool, words, case.stdin)
     host, _, port = broker.bootstrap.partition(":")
-    places = [(str(directory), "{dir}"), (broker.log_dir, "{log}"), (broker.bootstrap, "{broker}"),
+    places = [(str(directory), "{dir}"), (str(WROTE), "{wrote}"), (broker.log_dir, "{log}"), (broker.bootstrap, "{broker}"),
               (f"localhost:{port}", "{broker}"), (f"/{host}", "/HOST"), (host, "HOST")]
-    return outcome.outcome(code, out, err, places, not case.sorted)
+    return outcome.outcome(code, out, err, places, in_order=not case.sorted, figures=case.figures)
 
 
 def transcript(lines, tool, broker_name, wanted=lambda case: True):
@@ -113,7 +120,10 @@ def transcript(lines, tool, broker_name, wanted=lambda case: True):
                 count = seen.get(line.line, 0)
                 seen[line.line] = count + 1
                 chosen = tool if wanted(line) else "ours"
+                begun = time.monotonic()
                 results.append((line, count, chosen, execute(line, chosen, broker, directory)))
+                if (took := time.monotonic() - begun) > SLOW_S:
+                    print(f"  {took:.1f} s with {chosen} tool on {broker_name}: {line.line}", flush=True)
         finally:
             steps.close()
     return results
