@@ -56,7 +56,7 @@ impl<S: Source, H: Shards> Controller<S, H> {
                     continue;
                 }
             };
-            let partitions = self.shards.create(&topic).await;
+            let partitions = self.shards.create(&topic, before(&topic)).await;
             tracing::info!(topic = topic.name, partitions = partitions.len(), "Added partitions");
             next.insert(Arc::new(Topic { partitions, ..topic }));
             answers.push(Ok(()));

@@ -159,12 +159,10 @@ impl MeshShards {
 }
 
 impl Shards for MeshShards {
-    async fn create(&self, topic: &Topic) -> Vec<Partition> {
+    async fn create(&self, topic: &Topic, first: usize) -> Vec<Partition> {
         let (name, options) = (topic.name.clone(), Arc::clone(&topic.config.log));
-        let missing = topic.partition_ids().zip(&topic.partitions);
-        let missing = missing.filter(|(_, partition)| partition.leader_epoch.is_none()).map(|(id, _)| id);
         let created = self
-            .everywhere(missing, move |there, ids| {
+            .everywhere(topic.missing_logs(first), move |there, ids| {
                 create_here(there, name.clone(), ids, Arc::clone(&options))
             })
             .await;

@@ -36,9 +36,10 @@ pub(super) trait Source {
 
 /// The partitions' logs, wherever they are.
 pub(super) trait Shards {
-    /// Creates the log of every partition of `topic` that has none. A log that cannot be created leaves its partition
-    /// without a leader, and a line that says why.
-    async fn create(&self, topic: &Topic) -> Vec<Partition>;
+    /// Creates the log of every partition of `topic` from index `first` on that has none. A log that cannot be created
+    /// leaves its partition without a leader, and a line that says why. Those before `first` stay as they are: a log that is
+    /// missing there may be in a directory that will come back, and a second one would split the partition.
+    async fn create(&self, topic: &Topic, first: usize) -> Vec<Partition>;
     /// Gives the logs of `topics` the options of their topics.
     async fn reconfigure(&self, topics: Vec<Arc<Topic>>);
     /// Lets others have a turn of the controller's shard.
@@ -174,7 +175,8 @@ impl<S: Source, H: Shards> Controller<S, H> {
         let topics: Vec<&Topic> = planned.iter().flatten().collect();
         let mut partitions = Vec::with_capacity(topics.len());
         for some in topics.chunks(TOPIC_CREATIONS_MAX) {
-            partitions.extend(join_all(some.iter().map(|topic| self.shards.create(topic)).collect()).await);
+            partitions
+                .extend(join_all(some.iter().map(|topic| self.shards.create(topic, 0)).collect()).await);
         }
         let mut partitions = partitions.into_iter();
         let mut answers = Vec::with_capacity(planned.len());
@@ -313,10 +315,14 @@ mod tests {
     }
 
     impl Shards for FakeShards {
-        async fn create(&self, topic: &Topic) -> Vec<Partition> {
+        async fn create(&self, topic: &Topic, first: usize) -> Vec<Partition> {
             let shown = self.metadata.image().topic(&topic.name).is_some();
             self.story.borrow_mut().push(format!("logs of {} (shown: {shown})", topic.name));
-            vec![Partition { leader_epoch: Some(0) }; topic.partitions.len()]
+            let mut partitions = topic.partitions.clone();
+            for id in topic.missing_logs(first) {
+                partitions[usize::try_from(id.index).unwrap()].leader_epoch = Some(0);
+            }
+            partitions
         }
 
         async fn reconfigure(&self, topics: Vec<Arc<Topic>>) {
@@ -514,6 +520,27 @@ mod tests {
         assert_eq!(*story.borrow(), ["durable 2 (1 shown)", "logs of a (shown: true)"]);
         assert_eq!(metadata.image().topic("a").unwrap().partitions.len(), 3);
         assert!(now(controller.expand(vec![more(2)], false))[0].is_err());
+    }
+
+    /// A partition whose log.dir is offline has no leader. Adding partitions to its topic made a second, empty log for it
+    /// elsewhere; with the directory back there were two, and one of them was wrong.
+    #[test]
+    fn a_partition_whose_directory_is_away_gets_no_second_log_when_its_topic_grows() {
+        let (controller, metadata, _) = controller();
+        now(controller.create(vec![spec("a")], false));
+        let mut image = (*metadata.snapshot()).clone();
+        let away = Topic {
+            partitions: vec![Partition { leader_epoch: None }],
+            ..(**image.topic("a").unwrap()).clone()
+        };
+        image.insert(Arc::new(away));
+        metadata.publish(image);
+        let more = Expansion { topic: "a".into(), count: 3, assignments: None };
+        assert!(now(controller.expand(vec![more], false))[0].is_ok());
+        let epochs: Vec<_> = (metadata.image().topic("a").unwrap().partitions.iter())
+            .map(|partition| partition.leader_epoch)
+            .collect();
+        assert_eq!(epochs, [None, Some(0), Some(0)]);
     }
 
     #[test]

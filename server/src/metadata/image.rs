@@ -76,6 +76,12 @@ impl Topic {
     pub fn partition_ids(&self) -> impl Iterator<Item = PartitionId> + '_ {
         (0..).zip(&self.partitions).map(|(index, _)| PartitionId { topic: self.id, index })
     }
+
+    /// The partitions from index `first` on that have no log.
+    pub(super) fn missing_logs(&self, first: usize) -> impl Iterator<Item = PartitionId> + '_ {
+        let partitions = self.partition_ids().zip(&self.partitions).skip(first);
+        partitions.filter(|(_, partition)| partition.leader_epoch.is_none()).map(|(id, _)| id)
+    }
 }
 
 /// See the module.

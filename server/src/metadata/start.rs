@@ -140,7 +140,7 @@ async fn with_all_logs(logs: &MeshShards, topic: Topic, summary: &mut MetadataSt
     if missing == 0 {
         return topic;
     }
-    let partitions = logs.create(&topic).await;
+    let partitions = logs.create(&topic, 0).await;
     summary.created += missing - partitions.iter().filter(is_missing).count();
     Topic { partitions, ..topic }
 }
