@@ -153,8 +153,12 @@ fn set_value<'a>(config: &'a BrokerConfig, name: &str) -> Option<&'a str> {
 /// A key that nobody knows may hold anything, so its value is not shown.
 fn stranger(config: &BrokerConfig, name: &str) -> Described {
     let set = settings(config, name).into_iter().filter(|(_, value)| value.is_some());
-    let synonyms: Vec<_> =
-        set.map(|(source, _)| Synonym { name: name.to_owned(), value: None, source }).collect();
+    hidden(name, set.map(|(source, _)| source))
+}
+
+fn hidden(name: &str, sources: impl IntoIterator<Item = ConfigSource>) -> Described {
+    let synonym = |source| Synonym { name: name.to_owned(), value: None, source };
+    let synonyms: Vec<_> = sources.into_iter().map(synonym).collect();
     Described {
         name: name.to_owned(),
         value: None,
@@ -167,13 +171,18 @@ fn stranger(config: &BrokerConfig, name: &str) -> Described {
     }
 }
 
-/// Every key of a topic.
+/// Every key of a topic, and what was set that is no key.
 pub fn describe_topic(broker: &BrokerConfig, topic: &TopicConfig) -> Vec<Described> {
-    TOPIC_KEYS.iter().map(|key| describe_topic_key(broker, topic, key)).collect()
+    let is_key = |name: &str| TOPIC_KEYS.iter().any(|key| key.name == name);
+    let strangers = topic.unusable.keys().filter(|name| !is_key(name));
+    let strangers = strangers.map(|name| hidden(name, [ConfigSource::Topic]));
+    TOPIC_KEYS.iter().map(|key| describe_topic_key(broker, topic, key)).chain(strangers).collect()
 }
 
 fn describe_topic_key(broker: &BrokerConfig, topic: &TopicConfig, key: &Key) -> Described {
-    let own = topic.overrides.get(key.name).map(|value| Synonym {
+    // One that means nothing here is shown all the same: who reads it to write it back must not lose it.
+    let unusable = topic.unusable.get(key.name);
+    let own = topic.overrides.get(key.name).or(unusable).map(|value| Synonym {
         name: key.name.to_owned(),
         value: Some(value.clone()),
         source: ConfigSource::Topic,
@@ -182,7 +191,7 @@ fn describe_topic_key(broker: &BrokerConfig, topic: &TopicConfig, key: &Key) -> 
     let synonyms: Vec<_> = own.into_iter().chain(inherited).collect();
     Described {
         name: key.name.to_owned(),
-        value: topic.value(key),
+        value: unusable.cloned().or_else(|| topic.value(key)),
         source: synonyms.first().map_or(ConfigSource::Default, |synonym| synonym.source),
         read_only: false,
         sensitive: false,
@@ -264,6 +273,18 @@ mod tests {
                 ("log.segment.bytes", "1073741824", ConfigSource::Default),
             ]
         );
+    }
+
+    #[test]
+    fn an_override_that_means_nothing_here_is_shown_as_it_is_stored() {
+        let broker = config(&[]);
+        let stored = [("gone", "secret"), ("retention.ms", "x")];
+        let topic = broker.topic_defaults.with_stored_overrides(stored, |_, _| {});
+        let described = describe_topic(&broker, &topic);
+        let key = find(described.clone(), "retention.ms");
+        assert_eq!((key.value.as_deref(), key.source), (Some("x"), ConfigSource::Topic));
+        let gone = find(described, "gone");
+        assert_eq!((gone.value, gone.source, gone.sensitive), (None, ConfigSource::Topic, true));
     }
 
     #[test]

@@ -145,17 +145,17 @@ impl BrokerConfig {
         self.topic_defaults.with_overrides(settings).map(Arc::new)
     }
 
-    /// As [`topic_config`](Self::topic_config) for overrides that were valid once; one that is not any more is named to
-    /// `skipped`.
-    pub fn stored_topic_config(
+    /// As [`topic_config`](Self::topic_config) for overrides that were valid once; one that is not any more is kept, has no
+    /// effect, and is named to `skipped`.
+    pub fn stored_topic_config<'a>(
         &self,
-        overrides: &BTreeMap<String, String>,
+        stored: impl IntoIterator<Item = (&'a str, &'a str)>,
         skipped: impl FnMut(&str, &InvalidTopicConfig),
     ) -> Arc<TopicConfig> {
-        if overrides.is_empty() {
+        let mut stored = stored.into_iter().peekable();
+        if stored.peek().is_none() {
             return Arc::clone(&self.topic_defaults);
         }
-        let settings = overrides.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Arc::new(self.topic_defaults.with_stored_overrides(settings, skipped))
+        Arc::new(self.topic_defaults.with_stored_overrides(stored, skipped))
     }
 }

@@ -340,7 +340,14 @@ fn topic_defaults(reader: &Reader<'_>) -> Result<TopicConfig, ConfigError> {
         key.parse(&value.to_string()).map_err(|error| InvalidValue { key: synonym.to_owned(), ..error })?;
         set.insert(key.name, value);
     }
-    Ok(TopicConfig::defaults(set, reader.unsigned("producer.id.expiration.ms")?))
+    let defaults = TopicConfig::defaults(set, reader.unsigned("producer.id.expiration.ms")?);
+    // Of the topic's own checks this is the only one on two keys; no topic could be altered with defaults that fail it.
+    defaults.check_compaction_lag().map_err(|error| {
+        ConfigError::Conflict(format!(
+            "log.cleaner.min.compaction.lag.ms, log.cleaner.max.compaction.lag.ms: {error}"
+        ))
+    })?;
+    Ok(defaults)
 }
 
 fn topic_default(reader: &Reader<'_>, synonym: &str) -> Result<Option<Value>, ConfigError> {
@@ -531,6 +538,10 @@ mod tests {
             ),
             (&[("group.max.size", "0")], &["group.max.size", "0", "at least 1"]),
             (&[("listeners", "SSL://:1")], &["SSL", "PLAINTEXT"]),
+            (
+                &[("log.cleaner.min.compaction.lag.ms", "10"), ("log.cleaner.max.compaction.lag.ms", "5")],
+                &["log.cleaner.min.compaction.lag.ms", "(10)", "log.cleaner.max.compaction.lag.ms", "(5)"],
+            ),
             (&[("log.cleanup.policy", "keep")], &["log.cleanup.policy", "keep", "compact, delete"]),
         ];
         for (settings, parts) in cases {

@@ -26,6 +26,9 @@ pub enum InvalidTopicConfig {
 pub struct TopicConfig {
     /// What was set for this topic, in canonical spelling.
     pub overrides: BTreeMap<String, String>,
+    /// What was set for this topic by another version and means nothing in this one, as it was written. Kept, so that
+    /// going back loses nothing.
+    pub unusable: BTreeMap<String, String>,
     /// For the engine.
     pub log: Arc<LogOptions>,
     /// `min.insync.replicas`: above 1, `acks=all` cannot be met.
@@ -54,42 +57,66 @@ impl TopicConfig {
         &self,
         overrides: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<TopicConfig, InvalidTopicConfig> {
-        let mut values = self.values.clone();
-        let mut kept = BTreeMap::new();
-        for (name, text) in overrides {
-            let key = topic_keys::find(name).ok_or_else(|| InvalidTopicConfig::Unknown(name.to_owned()))?;
-            let value = key.parse(text)?;
-            kept.insert(name.to_owned(), value.to_string());
-            values.insert(key.name, value);
-        }
-        let config = TopicConfig::of(values, kept, self.producer_id_expiration_ms);
-        let (min, max) = (config.number("min.compaction.lag.ms"), config.number("max.compaction.lag.ms"));
-        if min > max {
-            return Err(InvalidTopicConfig::CompactionLag { min, max });
-        }
+        let config = self.with_each(overrides, |_, _, error| Err(error))?;
+        config.check_compaction_lag()?;
         Ok(config)
     }
 
-    /// As [`with_overrides`](Self::with_overrides) for overrides that were valid once: one that is not any more (written
-    /// by another version) is left out, and named to `skipped`.
+    /// As [`with_overrides`](Self::with_overrides) for overrides that were valid once: one that does not parse any more
+    /// (written by another version) is kept as [`unusable`](Self::unusable), and named to `skipped`. Whether the others go
+    /// together is not asked again: that the broker's defaults have changed is no reason to drop what a topic was told.
     pub fn with_stored_overrides<'a>(
         &self,
         overrides: impl IntoIterator<Item = (&'a str, &'a str)>,
         mut skipped: impl FnMut(&str, &InvalidTopicConfig),
     ) -> TopicConfig {
-        let overrides: Vec<(&str, &str)> = overrides.into_iter().collect();
-        if let Ok(config) = self.with_overrides(overrides.iter().copied()) {
-            return config;
-        }
-        let mut config = self.clone();
+        let mut unusable = BTreeMap::new();
+        let skip = |name: &str, text: &str, error| {
+            skipped(name, &error);
+            unusable.insert(name.to_owned(), text.to_owned());
+            Ok::<(), std::convert::Infallible>(())
+        };
+        let Ok(config) = self.with_each(overrides, skip);
+        TopicConfig { unusable, ..config }
+    }
+
+    /// This configuration, with these in place of what is [`unusable`](Self::unusable).
+    pub fn with_unusable(&self, unusable: BTreeMap<String, String>) -> TopicConfig {
+        TopicConfig { unusable, ..self.clone() }
+    }
+
+    /// Everything that was set for this topic, whether it means something or not.
+    pub fn stored(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.overrides.iter().chain(&self.unusable).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The values of `self`, and over them the overrides that parse; `invalid` decides about the others.
+    fn with_each<'a, E>(
+        &self,
+        overrides: impl IntoIterator<Item = (&'a str, &'a str)>,
+        mut invalid: impl FnMut(&str, &str, InvalidTopicConfig) -> Result<(), E>,
+    ) -> Result<TopicConfig, E> {
+        let mut values = self.values.clone();
+        let mut kept = BTreeMap::new();
         for (name, text) in overrides {
-            let all = config.overrides.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-            match self.with_overrides(all.chain([(name, text)])) {
-                Ok(more) => config = more,
-                Err(error) => skipped(name, &error),
+            match parse(name, text) {
+                Ok((key, value)) => {
+                    kept.insert(name.to_owned(), value.to_string());
+                    values.insert(key.name, value);
+                }
+                Err(error) => invalid(name, text, error)?,
             }
         }
-        config
+        Ok(TopicConfig::of(values, kept, self.producer_id_expiration_ms))
+    }
+
+    /// Whether the two bounds on when a record is compacted go together.
+    pub(super) fn check_compaction_lag(&self) -> Result<(), InvalidTopicConfig> {
+        let (min, max) = (self.number("min.compaction.lag.ms"), self.number("max.compaction.lag.ms"));
+        match min > max {
+            true => Err(InvalidTopicConfig::CompactionLag { min, max }),
+            false => Ok(()),
+        }
     }
 
     /// The value in force for `key`, in canonical spelling.
@@ -109,6 +136,7 @@ impl TopicConfig {
     ) -> TopicConfig {
         let mut config = TopicConfig {
             overrides,
+            unusable: BTreeMap::new(),
             log: Arc::default(),
             min_insync_replicas: 1,
             values,
@@ -191,6 +219,11 @@ impl TopicConfig {
     }
 }
 
+fn parse(name: &str, text: &str) -> Result<(&'static Key, Value), InvalidTopicConfig> {
+    let key = topic_keys::find(name).ok_or_else(|| InvalidTopicConfig::Unknown(name.to_owned()))?;
+    Ok((key, key.parse(text)?))
+}
+
 /// Kafka's `Long.MAX_VALUE` means never.
 fn unbounded(value: i64) -> u64 {
     if value == i64::MAX { u64::MAX } else { u64::try_from(value).unwrap_or(0) }
@@ -258,5 +291,21 @@ mod tests {
         let config = defaults().with_stored_overrides(stored, |name, _| skipped.push(name.to_owned()));
         assert_eq!(skipped, ["gone", "retention.ms"]);
         assert_eq!(config.log.segment_bytes, 1_048_576);
+        assert_eq!(config.overrides.len(), 1);
+        assert_eq!(config.stored().collect::<Vec<_>>(), [stored[0], stored[1], stored[2]]);
+    }
+
+    /// Defaults whose compaction lags contradict each other made every key of every topic "not valid", so that
+    /// `retention.ms=-1` and the compaction of the offsets topic were dropped and records deleted.
+    #[test]
+    fn defaults_that_contradict_each_other_drop_no_stored_override() {
+        let number = |name, number| (name, Value::Number(number));
+        let set = [number("min.compaction.lag.ms", 10), number("max.compaction.lag.ms", 5)];
+        let defaults = TopicConfig::defaults(set.into_iter().collect(), 1);
+        let stored = [("cleanup.policy", "compact"), ("durability", "os"), ("retention.ms", "-1")];
+        let config = defaults.with_stored_overrides(stored, |name, error| panic!("{name}: {error}"));
+        assert!(config.log.compact && !config.deletes());
+        assert_eq!((config.log.durability, config.overrides.len()), (Durability::Os, 3));
+        assert!(defaults.with_overrides([("retention.ms", "-1")]).is_err(), "a new alteration is refused");
     }
 }

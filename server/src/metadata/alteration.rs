@@ -139,15 +139,26 @@ fn plan_topic(
     image: &MetadataImage,
 ) -> Result<PlannedAlteration, AlterationError> {
     let topic = image.topic(name);
-    let none = BTreeMap::new();
-    let set = topic.map_or(&none, |topic| &topic.config.overrides);
+    let stored = topic.map(|topic| topic.config.stored());
+    let set = stored.into_iter().flatten().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let unknown = |name: &str| AlterationError::Config(format!("Unknown topic config name: {name}"));
-    let wanted = edited(set, alteration, |name| config::topic_key(name).ok_or_else(|| unknown(name)))?;
+    let mut wanted = edited(&set, alteration, |name| config::topic_key(name).ok_or_else(|| unknown(name)))?;
     let topic = topic.ok_or_else(|| AlterationError::NoTopic(name.to_owned()))?;
+    let unusable = untouched(&topic.config.unusable, alteration);
+    wanted.retain(|name, _| !unusable.contains_key(name));
     let config = image.config.topic_config(&wanted).map_err(|error| refused(name, error))?;
-    let records = records(ConfigRecord::TOPIC, name, set, &config.overrides);
+    let config = if unusable.is_empty() { config } else { Arc::new(config.with_unusable(unusable)) };
+    let after = config.stored().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let records = records(ConfigRecord::TOPIC, name, &set, &after);
     let topic = Topic { config, ..(**topic).clone() };
     Ok(PlannedAlteration { records, outcome: Outcome::Topic(topic) })
+}
+
+/// Those of the settings without effect that `alteration` leaves as they are.
+fn untouched(unusable: &BTreeMap<String, String>, alteration: &Alteration) -> BTreeMap<String, String> {
+    let is_edited = |name: &String| alteration.edits.iter().any(|edit| edit.name == *name);
+    let stays = |(name, _): &(&String, &String)| !alteration.replaces && !is_edited(name);
+    unusable.iter().filter(stays).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn refused(topic: &str, error: InvalidTopicConfig) -> AlterationError {
@@ -309,6 +320,26 @@ mod tests {
         let Outcome::Topic(topic) = planned.outcome else { panic!("a topic's") };
         assert_eq!(topic.config.log.retention_bytes, Some(9));
         assert!(!topic.config.overrides.contains_key("retention.ms"));
+    }
+
+    #[test]
+    fn what_has_no_effect_stays_until_it_is_named_or_replaced() {
+        let mut image = image(&[]);
+        let stored = [("gone", "1"), ("retention.ms", "x")];
+        let config = image.config.topic_defaults.with_stored_overrides(stored, |_, _| {});
+        image.insert(Arc::new(Topic { config: Arc::new(config), ..(**image.topic("t").unwrap()).clone() }));
+        let after = |edits, replaces| {
+            let planned = plan(&Alteration { replaces, ..on(topic(), edits) }, &image).unwrap();
+            let Outcome::Topic(topic) = planned.outcome else { panic!("a topic's") };
+            let stored: Vec<_> = topic.config.stored().map(|(name, _)| name.to_owned()).collect();
+            (stored, planned.records.len())
+        };
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let other = || vec![edit("retention.bytes", EditKind::Set, "9")];
+        assert_eq!(after(other(), false), (owned(&["retention.bytes", "gone", "retention.ms"]), 1));
+        assert_eq!(after(other(), true), (owned(&["retention.bytes"]), 3));
+        let mended = vec![edit("retention.ms", EditKind::Set, "5"), edit("gone", EditKind::Delete, "")];
+        assert_eq!(after(mended, false), (owned(&["retention.ms"]), 2));
     }
 
     #[test]

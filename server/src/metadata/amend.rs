@@ -154,8 +154,7 @@ fn apply(outcome: Outcome, image: &mut MetadataImage, changed: &mut Changed) {
     }
 }
 
+/// What has no effect was named when the server started.
 fn resolved(config: &BrokerConfig, topic: &Topic) -> Arc<crate::config::TopicConfig> {
-    config.stored_topic_config(&topic.config.overrides, |key, error| {
-        tracing::warn!(topic = topic.name, key, %error, "A topic config does not go with the broker's any more");
-    })
+    config.stored_topic_config(topic.config.stored(), |_, _| {})
 }

@@ -233,12 +233,12 @@ fn check_assignments(assignments: &[(i32, Vec<i32>)], broker: i32) -> Result<(),
 /// The records that make `topic`, in the order in which a controller writes them.
 pub(super) fn records(topic: &Topic, broker: i32) -> Vec<MetadataRecord> {
     let head = MetadataRecord::from(TopicRecord { name: topic.name.clone(), topic_id: topic.id });
-    let configs = topic.config.overrides.iter().map(|(name, value)| {
+    let configs = topic.config.stored().map(|(name, value)| {
         MetadataRecord::from(ConfigRecord {
             resource_type: ConfigRecord::TOPIC,
             resource_name: topic.name.clone(),
-            name: name.clone(),
-            value: Some(value.clone()),
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
         })
     });
     let partitions =

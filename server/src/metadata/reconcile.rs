@@ -77,8 +77,9 @@ pub(super) fn reconcile(replay: &Replay, found: Vec<FoundLog>, config: &BrokerCo
 }
 
 fn stored_config(topic: &str, stored: &BTreeMap<String, String>, config: &BrokerConfig) -> Arc<TopicConfig> {
+    let stored = stored.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     config.stored_topic_config(stored, |key, error| {
-        tracing::warn!(topic, key, %error, "A stored topic config is not valid in this version and is left out");
+        tracing::warn!(topic, key, %error, "A stored topic config is not valid in this version: kept, and without effect");
     })
 }
 
