@@ -107,7 +107,7 @@ pub fn describe_cluster_default(config: &BrokerConfig) -> Vec<Described> {
             documentation: key.map(|key| key.doc),
         }
     };
-    config.dynamic.cluster.iter().map(describe).collect()
+    config.dynamic.cluster.iter().chain(&config.unusable.cluster).map(describe).collect()
 }
 
 fn find_key(name: &str) -> Option<&'static Key> {

@@ -102,40 +102,90 @@ impl BrokerConfig {
     /// # Errors
     /// [`InvalidDynamicConfig`], for any of the keys in it.
     pub fn with_dynamic(&self, dynamic: DynamicConfig) -> Result<BrokerConfig, InvalidDynamicConfig> {
-        check_names(&dynamic.broker, false)?;
-        check_names(&dynamic.cluster, true)?;
-        let merged = merge(&self.properties, &dynamic);
-        check_threads(&merge(&self.properties, &self.dynamic), &merged)?;
-        Ok(BrokerConfig { dynamic, ..resolve::reconfigured(self, &merged)? })
+        check_names(&dynamic)?;
+        check_threads(&merge(&self.properties, &self.dynamic), &merge(&self.properties, &dynamic))?;
+        self.resolved(dynamic)
     }
 
     /// As [`with_dynamic`](Self::with_dynamic) for settings that were valid once: one that is not any more (written by
-    /// another version) is left out, and named to `skipped`.
+    /// another version, or the file has changed) is kept as [`unusable`](Self::unusable), and named to `skipped`.
     pub fn with_stored_dynamic(
         &self,
         stored: DynamicConfig,
         mut skipped: impl FnMut(&str, &InvalidDynamicConfig),
     ) -> BrokerConfig {
-        let mut config = self.clone();
-        let cluster = stored.cluster.into_iter().map(|setting| (true, setting));
-        for (is_cluster, (name, value)) in
-            cluster.chain(stored.broker.into_iter().map(|setting| (false, setting)))
-        {
-            let mut more = config.dynamic.clone();
-            let scope = if is_cluster { &mut more.cluster } else { &mut more.broker };
-            scope.insert(name.clone(), value);
-            // Step by step, a number of threads may move further than one change may move it.
-            match resolve::reconfigured(&config, &merge(&config.properties, &more)) {
-                Ok(next) => config = BrokerConfig { dynamic: more, ..next },
-                Err(error) => skipped(&name, &error.into()),
+        let bare = BrokerConfig { dynamic: DynamicConfig::default(), unusable: stored, ..self.clone() };
+        let (config, faults) = bare.taking_up_unusable();
+        faults.iter().for_each(|(name, error)| skipped(name, error));
+        config
+    }
+
+    /// Takes up those of the unusable settings that go with what is in force, and says what is wrong with the others.
+    ///
+    /// All of them at once if that is valid, as one may need another. Else one by one, for as long as that adds any.
+    pub fn taking_up_unusable(self) -> (BrokerConfig, Vec<(String, InvalidDynamicConfig)>) {
+        let mut config = self;
+        if config.unusable.len() == 0 {
+            return (config, Vec::new());
+        }
+        // The rule on numbers of threads is one on a change, and not on what is stored: it is not asked here.
+        let mut all = config.dynamic.clone();
+        all.broker.extend(config.unusable.broker.clone());
+        all.cluster.extend(config.unusable.cluster.clone());
+        if let Ok(whole) = check_names(&all).and_then(|()| config.resolved(all)) {
+            return (BrokerConfig { unusable: DynamicConfig::default(), ..whole }, Vec::new());
+        }
+        loop {
+            let tried = std::mem::take(&mut config.unusable);
+            let count = tried.len();
+            let mut faults = Vec::new();
+            for (is_cluster, name, value) in tried.into_settings() {
+                let mut more = config.dynamic.clone();
+                more.scope(is_cluster).insert(name.clone(), value.clone());
+                match check_names(&more).and_then(|()| config.resolved(more)) {
+                    Ok(next) => config = next,
+                    Err(error) => {
+                        config.unusable.scope(is_cluster).insert(name.clone(), value);
+                        faults.push((name, error));
+                    }
+                }
+            }
+            if faults.len() == count {
+                return (config, faults);
             }
         }
-        config
+    }
+
+    fn resolved(&self, dynamic: DynamicConfig) -> Result<BrokerConfig, InvalidDynamicConfig> {
+        let merged = merge(&self.properties, &dynamic);
+        Ok(BrokerConfig { dynamic, ..resolve::reconfigured(self, &merged)? })
     }
 }
 
+impl DynamicConfig {
+    /// What was set for all brokers, or for this one.
+    pub fn scope(&mut self, is_cluster: bool) -> &mut BTreeMap<String, String> {
+        if is_cluster { &mut self.cluster } else { &mut self.broker }
+    }
+
+    fn len(&self) -> usize {
+        self.broker.len() + self.cluster.len()
+    }
+
+    /// Whether each is the cluster's, its name and its value.
+    fn into_settings(self) -> impl Iterator<Item = (bool, String, String)> {
+        let cluster = self.cluster.into_iter().map(|(name, value)| (true, name, value));
+        cluster.chain(self.broker.into_iter().map(|(name, value)| (false, name, value)))
+    }
+}
+
+fn check_names(dynamic: &DynamicConfig) -> Result<(), InvalidDynamicConfig> {
+    check_names_of(&dynamic.broker, false)?;
+    check_names_of(&dynamic.cluster, true)
+}
+
 /// Keys that nobody knows are kept, as Kafka keeps them for its plug-ins.
-fn check_names(settings: &BTreeMap<String, String>, is_cluster: bool) -> Result<(), InvalidDynamicConfig> {
+fn check_names_of(settings: &BTreeMap<String, String>, is_cluster: bool) -> Result<(), InvalidDynamicConfig> {
     let is_known = |name: &str| broker_keys::find(name).is_some() || unsupported_keys::find(name).is_some();
     let is_per_broker = |name: &str| PER_BROKER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let named = |is_wrong: &dyn Fn(&str) -> bool| {
@@ -270,5 +320,25 @@ mod tests {
             });
         assert_eq!(skipped, ["log.segment.bytes"]);
         assert_eq!(config.topic_defaults.log.retention_ms, Some(7));
+        assert_eq!(config.unusable.broker, settings(&[("log.segment.bytes", "x")]));
+    }
+
+    /// Settings were taken up one by one in the order of their names, so `max.connections.per.ip=0` came before the
+    /// overrides without which it is refused, was skipped, and the next snapshot forgot it.
+    #[test]
+    fn stored_settings_that_need_each_other_are_taken_up_in_any_order() {
+        let pair = [("max.connections.per.ip", "0"), ("max.connections.per.ip.overrides", "127.0.0.1:3")];
+        let stored = |more: &[(&str, &str)]| DynamicConfig {
+            broker: settings(&[&pair[..], more].concat()),
+            ..Default::default()
+        };
+        let alone = config().with_stored_dynamic(stored(&[]), |name, _| panic!("{name}"));
+        assert_eq!((alone.connections_per_ip_max, alone.dynamic), (0, stored(&[])));
+        let mut skipped = Vec::new();
+        let beside = config().with_stored_dynamic(stored(&[("log.segment.bytes", "x")]), |name, _| {
+            skipped.push(name.to_owned());
+        });
+        assert_eq!((beside.connections_per_ip_max, beside.dynamic), (0, stored(&[])));
+        assert_eq!(skipped, ["log.segment.bytes"]);
     }
 }

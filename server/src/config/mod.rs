@@ -127,6 +127,8 @@ pub struct BrokerConfig {
     pub properties: Properties,
     /// What was set since, over it.
     pub dynamic: DynamicConfig,
+    /// What was set since and is not valid in this version, or not with this file. Kept, without effect.
+    pub unusable: DynamicConfig,
 }
 
 impl BrokerConfig {

@@ -86,6 +86,7 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         topic_defaults: Arc::new(topic_defaults(&reader)?),
         properties: Properties::default(),
         dynamic: DynamicConfig::default(),
+        unusable: DynamicConfig::default(),
     };
     Ok((BrokerConfig { properties, ..config }, warnings))
 }

@@ -12,7 +12,7 @@ use thalweg_engine::format::metadata_record::{ConfigRecord, MetadataRecord};
 use super::controller::ChangeError;
 use super::image::{MetadataImage, Topic};
 use crate::bounds::{CONFIG_TEXT_BYTES_MAX, DYNAMIC_SETTINGS_MAX};
-use crate::config::{self, BrokerConfig, DynamicConfig, InvalidTopicConfig, Key, Kind};
+use crate::config::{self, BrokerConfig, InvalidDynamicConfig, InvalidTopicConfig, Key, Kind};
 
 /// Whose configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -171,24 +171,27 @@ fn refused(topic: &str, error: InvalidTopicConfig) -> AlterationError {
 }
 
 fn plan_broker(alteration: &Alteration, image: &MetadataImage) -> Result<PlannedAlteration, AlterationError> {
-    let DynamicConfig { broker, cluster } = image.config.dynamic.clone();
     let is_cluster = alteration.resource == ConfigResource::Cluster;
-    let set = if is_cluster { &cluster } else { &broker };
+    let mut dynamic = image.config.dynamic.clone();
+    let mut unusable = image.config.unusable.clone();
+    let mut set = std::mem::take(dynamic.scope(is_cluster));
+    set.extend(unusable.scope(is_cluster).clone());
     let unknown = |name: &str| AlterationError::Config(format!("Unknown broker config name: {name}"));
-    let wanted = edited(set, alteration, |name| config::broker_key(name).ok_or_else(|| unknown(name)))?;
+    let mut wanted = edited(&set, alteration, |name| config::broker_key(name).ok_or_else(|| unknown(name)))?;
     if wanted.len() > DYNAMIC_SETTINGS_MAX {
         return Err(AlterationError::Value(format!(
             "More than {DYNAMIC_SETTINGS_MAX} settings of one broker are not kept"
         )));
     }
     let name = if is_cluster { String::new() } else { image.broker.id.to_string() };
-    let records = records(ConfigRecord::BROKER, &name, set, &wanted);
-    let dynamic = match is_cluster {
-        true => DynamicConfig { broker, cluster: wanted },
-        false => DynamicConfig { broker: wanted, cluster },
-    };
-    let config =
-        image.config.with_dynamic(dynamic).map_err(|error| AlterationError::Value(error.to_string()))?;
+    let records = records(ConfigRecord::BROKER, &name, &set, &wanted);
+    *unusable.scope(is_cluster) = untouched(unusable.scope(is_cluster), alteration);
+    wanted.retain(|name, _| !unusable.scope(is_cluster).contains_key(name));
+    *dynamic.scope(is_cluster) = wanted;
+    let refused = |error: InvalidDynamicConfig| AlterationError::Value(error.to_string());
+    let config = BrokerConfig { unusable, ..image.config.with_dynamic(dynamic).map_err(refused)? };
+    // What the change makes valid is in force at once, as it would be from the next start on.
+    let (config, _still_unusable) = config.taking_up_unusable();
     Ok(PlannedAlteration { records, outcome: Outcome::Broker(Arc::new(config)) })
 }
 
@@ -340,6 +343,22 @@ mod tests {
         assert_eq!(after(other(), true), (owned(&["retention.bytes"]), 3));
         let mended = vec![edit("retention.ms", EditKind::Set, "5"), edit("gone", EditKind::Delete, "")];
         assert_eq!(after(mended, false), (owned(&["retention.ms"]), 2));
+    }
+
+    #[test]
+    fn a_broker_setting_without_effect_hinders_no_other_and_goes_when_it_is_named() {
+        let mut image = image(&[]);
+        let broker = BTreeMap::from([("log.segment.bytes".to_owned(), "x".to_owned())]);
+        let stored = config::DynamicConfig { broker, ..Default::default() };
+        image.config = Arc::new(image.config.with_stored_dynamic(stored, |_, _| {}));
+        let after = |name: &str, value: &str| {
+            let edits = vec![edit(name, EditKind::Set, value)];
+            let planned = plan(&on(ConfigResource::Broker, edits), &image).unwrap();
+            let Outcome::Broker(config) = planned.outcome else { panic!("a broker's") };
+            (config.dynamic.broker.len(), config.unusable.broker.len(), planned.records.len())
+        };
+        assert_eq!(after("log.retention.ms", "5"), (1, 1, 1));
+        assert_eq!(after("log.segment.bytes", "2000000"), (1, 0, 1));
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn config_in_force(shard: &ServerShard, replay: &mut Replay) -> BrokerConfig {
     let broker = settings(&shard.metadata.image().broker.id.to_string());
     let stored = DynamicConfig { broker, cluster: settings("") };
     shard.config.with_stored_dynamic(stored, |key, error| {
-        tracing::warn!(key, %error, "A stored broker config is not valid in this version and is left out");
+        tracing::warn!(key, %error, "A stored broker config is not valid in this version or with this file: kept, and without effect");
     })
 }
 
