@@ -14,7 +14,6 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::shape::{Shape, array, fixed, plain_array, string};
 use super::{Api, Reply, Request, RequestError, oldest};
-use crate::group;
 use crate::metadata::{self, TopicRef};
 use crate::shard::ServerShard;
 
@@ -80,14 +79,10 @@ fn checked(
 
 async fn delete(shard: &Rc<ServerShard>, topic: DeleteTopicState, wanted: TopicRef) -> DeletableTopicResult {
     match metadata::delete_topic(shard, wanted).await {
-        Ok(deleted) => {
-            // A topic of the same name later is another one.
-            group::topic_deleted(shard, &deleted.name).await;
-            DeletableTopicResult::default()
-                .with_name(Some(TopicName(StrBytes::from_string(deleted.name.clone()))))
-                .with_topic_id(deleted.id)
-                .with_error_message(None)
-        }
+        Ok(deleted) => DeletableTopicResult::default()
+            .with_name(Some(TopicName(StrBytes::from_string(deleted.name.clone()))))
+            .with_topic_id(deleted.id)
+            .with_error_message(None),
         Err(error) => DeletableTopicResult::default()
             .with_name(topic.name)
             .with_topic_id(topic.topic_id)

@@ -424,11 +424,18 @@ pub async fn list(shard: &Rc<ServerShard>) -> Result<(Vec<Listed>, bool), GroupE
     Ok((groups, loading))
 }
 
-/// Forgets what all groups committed for a topic that has been deleted.
+/// Forgets what all groups committed for a topic that has been deleted; gone for good when it returns, but for groups that
+/// are still being read: theirs go when they have been.
 pub async fn topic_deleted(shard: &Rc<ServerShard>, topic: &str) {
     let shards = (0..shard.shards).map(|id| (ShardId(id), topic.to_owned())).collect();
     let told = scatter(shard, shards, |there, topics: Vec<String>| async move {
-        topics.iter().map(|topic| expiry::topic_deleted(&there, topic)).collect::<Vec<()>>()
+        for topic in &topics {
+            for stored in expiry::topic_deleted(&there, topic).await {
+                // A line said why if they could not be: the next start tries again.
+                let _outcome = settled(stored).await;
+            }
+        }
+        vec![(); topics.len()]
     });
     drop(told.await);
 }

@@ -68,6 +68,10 @@ impl Coordinator {
         ready.cloned().collect()
     }
 
+    pub(super) fn all_homes(&self) -> Vec<Rc<Home>> {
+        self.homes.borrow().values().cloned().collect()
+    }
+
     pub(super) fn is_loading(&self) -> bool {
         self.homes.borrow().values().any(|home| home.readiness.get() == Readiness::Loading)
     }

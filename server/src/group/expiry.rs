@@ -4,9 +4,11 @@
 use std::rc::Rc;
 
 use kafka_protocol::protocol::StrBytes;
+use thalweg_engine::reactor::sync::{OneshotReceiver, oneshot};
 
+use super::action::StoreError;
 use super::coordinator::{clock, happen};
-use super::home::{Done, Effect, Entry, Home, Slot};
+use super::home::{Done, Effect, Entry, Home, Readiness, Slot};
 use super::state::Phase;
 use crate::shard::ServerShard;
 
@@ -118,18 +120,53 @@ fn forget_some(
     home.write(shard, &entry, effect);
 }
 
-/// Removes what groups of this shard committed for a topic that is gone.
-pub(super) fn topic_deleted(shard: &Rc<ServerShard>, topic: &str) {
-    for home in shard.groups.ready_homes() {
-        for slot in home.slots() {
-            let (offsets, phase) = {
-                let group = slot.group.borrow();
-                (group.offsets().keys_of(topic), group.phase())
-            };
-            if !offsets.is_empty() && phase != Phase::Dead {
-                tracing::info!(group = slot.name, topic, "Forgetting the offsets of a deleted topic");
-                remove_offsets(shard, &home, &slot, &offsets, None);
+/// Removes what groups of this shard committed for a topic that is gone; each of what is returned says when it is stored.
+///
+/// A topic of the same name must not be there before: its first commits would go too.
+pub(super) async fn topic_deleted(shard: &Rc<ServerShard>, topic: &str) -> Vec<Stored> {
+    let mut removals = Vec::new();
+    for home in shard.groups.all_homes() {
+        if home.readiness.get() == Readiness::Loading {
+            home.deleted.borrow_mut().insert(topic.to_owned());
+        }
+        for (place, slot) in home.slots().iter().enumerate() {
+            let offsets = slot.group.borrow().offsets().keys_of(topic);
+            removals.extend(forget_deleted(shard, &home, slot, &offsets));
+            if place % SLOTS_PER_TURN == SLOTS_PER_TURN - 1 {
+                shard.io.yield_now().await;
             }
         }
     }
+    removals
+}
+
+/// Groups that are looked through between two turns for others.
+const SLOTS_PER_TURN: usize = 1000;
+
+/// Says when a removal is stored.
+type Stored = OneshotReceiver<Result<(), StoreError>>;
+
+/// Removes what a group that has just been read committed for topics that are gone: they were deleted while it was being
+/// read, or right before a crash.
+pub(super) fn drop_orphans(shard: &Rc<ServerShard>, home: &Rc<Home>, slot: &Rc<Slot>) {
+    let image = shard.metadata.image();
+    let deleted = home.deleted.borrow();
+    let is_gone = |topic: &str| image.topic(topic).is_none() || deleted.contains(topic);
+    let offsets = slot.group.borrow().offsets().keys_where(is_gone);
+    drop(forget_deleted(shard, home, slot, &offsets));
+}
+
+fn forget_deleted(
+    shard: &Rc<ServerShard>,
+    home: &Rc<Home>,
+    slot: &Rc<Slot>,
+    offsets: &[(StrBytes, i32)],
+) -> Option<Stored> {
+    if offsets.is_empty() || slot.group.borrow().phase() == Phase::Dead {
+        return None;
+    }
+    tracing::info!(group = slot.name, offsets = offsets.len(), "Forgetting the offsets of a deleted topic");
+    let (done, stored) = oneshot();
+    remove_offsets(shard, home, slot, offsets, Some(done));
+    Some(stored)
 }

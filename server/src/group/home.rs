@@ -4,7 +4,7 @@
 //! Effects happen in the order of the log, when their records are on stable storage, and not before.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -55,6 +55,8 @@ pub(super) struct Home {
     pub log: Rc<Log>,
     pub readiness: Cell<Readiness>,
     pub groups: RefCell<HashMap<String, Rc<Slot>>>,
+    /// Topics that were deleted while the groups are being read.
+    pub deleted: RefCell<HashSet<String>>,
     queue: RefCell<VecDeque<Batch>>,
     writing: Cell<bool>,
 }
@@ -134,6 +136,7 @@ impl Home {
             log,
             readiness: Cell::new(Readiness::Loading),
             groups: RefCell::default(),
+            deleted: RefCell::default(),
             queue: RefCell::default(),
             writing: Cell::new(false),
         })

@@ -2,7 +2,8 @@
 //!
 //! The records are applied in the order of the log, so the last one of each key counts, whether compaction has been
 //! there or not. Offsets that a transaction committed count when its marker does. A record that cannot be read is left
-//! out with a line, as Kafka does: the others are somebody's positions.
+//! out with a line, as Kafka does: the others are somebody's positions. Offsets of topics that are not there any more get
+//! their tombstones.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,6 +12,7 @@ use thalweg_engine::log::{ReadRequest, unpack};
 use thalweg_protocol::batch::{BatchHeaderWalker, BatchView, Codec, Record, Records};
 
 use super::coordinator::{clock, limits};
+use super::expiry;
 use super::home::{Home, Readiness};
 use super::offsets::{CommittedOffset, Offsets};
 use super::record::{GroupMetadata, Key, RecordFault, decode_group, decode_key, decode_offset};
@@ -48,6 +50,7 @@ pub(super) fn begin(shard: &Rc<ServerShard>, home: &Rc<Home>) {
                 let (records, unread) = (replay.records, replay.unread);
                 let groups = adopt(&shard, &home, replay).await;
                 home.readiness.set(Readiness::Ready);
+                home.deleted.take();
                 let took = shard.io.now().since(started);
                 let partition = home.log.name();
                 tracing::info!(%partition, groups, records, unread, "Read the consumer groups in {took:?}");
@@ -114,7 +117,8 @@ async fn adopt(shard: &Rc<ServerShard>, home: &Rc<Home>, replay: Replay) -> usiz
             continue;
         }
         let group = Group::loaded(limits(shard), stored.metadata, stored.offsets, clock(shard));
-        shard.groups.insert(home, &name, group);
+        let slot = shard.groups.insert(home, &name, group);
+        expiry::drop_orphans(shard, home, &slot);
         adopted += 1;
         if adopted % ADOPTED_PER_TURN == 0 {
             shard.io.yield_now().await;

@@ -68,15 +68,19 @@ impl Offsets {
 
     /// Everything that a tombstone is needed for when the group goes.
     pub fn keys(&self) -> Vec<(StrBytes, i32)> {
-        let keys =
-            self.topics.iter().flat_map(|(topic, slots)| slots.keys().map(|index| (topic.clone(), *index)));
-        keys.collect()
+        self.keys_where(|_| true)
     }
 
     /// Those of `topic`.
     pub fn keys_of(&self, topic: &str) -> Vec<(StrBytes, i32)> {
         let Some((topic, slots)) = self.topics.get_key_value(topic.as_bytes()) else { return Vec::new() };
         slots.keys().map(|index| (topic.clone(), *index)).collect()
+    }
+
+    /// Those of the topics that `is_chosen`.
+    pub fn keys_where(&self, is_chosen: impl Fn(&str) -> bool) -> Vec<(StrBytes, i32)> {
+        let chosen = self.topics.iter().filter(|(topic, _)| is_chosen(topic));
+        chosen.flat_map(|(topic, slots)| slots.keys().map(|index| (topic.clone(), *index))).collect()
     }
 
     /// Whether there is one, or one on its way.

@@ -20,6 +20,7 @@ use super::expansion::{Expansion, ExpansionError};
 use super::image::{Partition, Topic};
 use super::source::EmbeddedLog;
 use crate::bounds::TOPICS_PER_TURN;
+use crate::group;
 use crate::shard::ServerShard;
 
 /// The shard that the controller and its log live on.
@@ -186,6 +187,10 @@ impl Shards for MeshShards {
             }
         })
         .await;
+    }
+
+    async fn forget_offsets(&self, topic: &Topic) {
+        group::topic_deleted(&self.shard, &topic.name).await;
     }
 
     async fn reconfigure(&self, topics: Vec<Arc<Topic>>) {

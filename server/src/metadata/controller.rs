@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! create: check against the image -> records durable in the source -> logs on their home shards -> image -> answer
-//! delete: record durable in the source -> image -> logs removed -> answer
+//! delete: record durable in the source -> image -> logs removed -> groups' offsets removed -> answer
 //! ids:    record of a block durable in the source -> ids of the block, one by one
 //! ```
 //!
@@ -46,6 +46,9 @@ pub(super) trait Shards {
     async fn pause(&self);
     /// Removes the logs of `topic`; what cannot be removed is said in a line, and removed at the next start.
     async fn remove(&self, topic: &Topic);
+    /// Forgets what consumer groups committed for `topic`, durably where its home is ready: a topic of the same name later
+    /// is another one.
+    async fn forget_offsets(&self, topic: &Topic);
     /// Random bytes.
     fn random(&self) -> [u8; 16];
 }
@@ -223,6 +226,8 @@ impl<S: Source, H: Shards> Controller<S, H> {
         next.remove(topic.id);
         self.show(next).await;
         self.shards.remove(topic).await;
+        // Within the turn: the first commits for a topic of the same name come after it.
+        self.shards.forget_offsets(topic).await;
         tracing::info!(topic = topic.name, id = topic_id::format(topic.id), "Deleted topic");
         Ok(Arc::clone(topic))
     }
@@ -312,6 +317,8 @@ mod tests {
         story: Story,
         metadata: Arc<Metadata>,
         random: Cell<u8>,
+        /// Held while offsets cannot be stored.
+        gate: Semaphore,
     }
 
     impl Shards for FakeShards {
@@ -344,6 +351,12 @@ mod tests {
             self.story.borrow_mut().push(format!("remove {} (shown: {shown})", topic.name));
         }
 
+        async fn forget_offsets(&self, topic: &Topic) {
+            // Whoever comes next waits until they are gone.
+            self.gate.acquire(1).await;
+            self.story.borrow_mut().push(format!("offsets of {}", topic.name));
+        }
+
         fn random(&self) -> [u8; 16] {
             self.random.set(self.random.get() + 1);
             [self.random.get(); 16]
@@ -361,8 +374,12 @@ mod tests {
             fails: Cell::new(false),
             gate: Semaphore::new(1),
         };
-        let shards =
-            FakeShards { story: Rc::clone(&story), metadata: Arc::clone(&metadata), random: Cell::new(0) };
+        let shards = FakeShards {
+            story: Rc::clone(&story),
+            metadata: Arc::clone(&metadata),
+            random: Cell::new(0),
+            gate: Semaphore::new(1),
+        };
         let controller = Controller::new(source, shards, Arc::clone(&metadata));
         (Rc::new(controller), metadata, story)
     }
@@ -403,13 +420,32 @@ mod tests {
         let created = now(controller.create(vec![spec("a")], false));
         story.borrow_mut().clear();
         now(controller.delete(&TopicRef::Id(created[0].as_ref().unwrap().id))).unwrap();
-        assert_eq!(*story.borrow(), ["durable 1 (1 shown)", "remove a (shown: false)"]);
+        assert_eq!(*story.borrow(), ["durable 1 (1 shown)", "remove a (shown: false)", "offsets of a"]);
         assert!(metadata.image().topic("a").is_none());
         assert_eq!(
             now(controller.delete(&TopicRef::Name("a".into()))).unwrap_err(),
             DeletionError::UnknownName
         );
         assert_eq!(now(controller.delete(&TopicRef::Id(Uuid::nil()))).unwrap_err(), DeletionError::UnknownId);
+    }
+
+    /// The offsets of a deleted topic went after the controller's turn, and nobody waited for their tombstones: a topic of
+    /// the same name could be there with its first commits, and lost them.
+    #[test]
+    fn no_topic_of_the_same_name_comes_before_the_old_ones_offsets_are_gone() {
+        let (controller, metadata, story) = controller();
+        now(controller.create(vec![spec("a")], false));
+        story.borrow_mut().clear();
+        let closed = controller.shards.gate.try_acquire(1).unwrap();
+        let name = TopicRef::Name("a".into());
+        let mut deletion = pin!(controller.delete(&name));
+        let mut creation = pin!(controller.create(vec![spec("a")], false));
+        assert!(poll(deletion.as_mut()).is_pending() && poll(creation.as_mut()).is_pending());
+        assert!(metadata.image().topic("a").is_none());
+        drop(closed);
+        assert!(poll(deletion.as_mut()).is_ready());
+        assert!(poll(creation.as_mut()).is_ready());
+        assert_eq!(story.borrow()[2..4], ["offsets of a", "durable 2 (0 shown)"]);
     }
 
     #[test]
