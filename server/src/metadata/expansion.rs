@@ -26,6 +26,10 @@ pub struct Expansion {
 pub enum ExpansionError {
     #[error("The topic '{0}' does not exist.")]
     NoTopic(String),
+    #[error(
+        "The number of partitions of the internal topic {0} cannot be changed: each key has its partition by a hash over them"
+    )]
+    Internal(String),
     #[error("Topic currently has {there} partitions, which is higher than the requested {asked}.")]
     Fewer { there: usize, asked: i32 },
     #[error("Topic already has {0} partitions.")]
@@ -43,6 +47,7 @@ impl ExpansionError {
     pub fn code(&self) -> ResponseError {
         match self {
             ExpansionError::NoTopic(_) => ResponseError::UnknownTopicOrPartition,
+            ExpansionError::Internal(_) => ResponseError::InvalidRequest,
             ExpansionError::Fewer { .. } | ExpansionError::Same(_) => ResponseError::InvalidPartitions,
             ExpansionError::Assignment(_) => ResponseError::InvalidReplicaAssignment,
             ExpansionError::TooMany => ResponseError::PolicyViolation,
@@ -62,6 +67,9 @@ pub(super) fn plan(
 ) -> Result<Topic, ExpansionError> {
     let topic =
         image.topic(&expansion.topic).ok_or_else(|| ExpansionError::NoTopic(expansion.topic.clone()))?;
+    if topic.is_internal() {
+        return Err(ExpansionError::Internal(topic.name.clone()));
+    }
     let there = topic.partitions.len();
     let asked = usize::try_from(expansion.count).unwrap_or(0);
     let more = match asked.checked_sub(there) {
@@ -135,8 +143,10 @@ mod tests {
         let broker = BrokerInfo { id: 7, cluster_id: "c".into(), rack: None, endpoints: Vec::new() };
         let config = crate::config::resolve(crate::config::Properties::default(), 1).unwrap().0;
         let mut image = MetadataImage::new(broker, Arc::new(config));
-        let spec = TopicSpec { partitions: 2, ..TopicSpec::with_defaults("t".to_owned()) };
-        image.insert(Arc::new(creation::plan(&spec, uuid::Uuid::from_u128(500), &image).unwrap()));
+        for (name, id) in [("t", 500), ("__consumer_offsets", 501)] {
+            let spec = TopicSpec { partitions: 2, ..TopicSpec::with_defaults(name.to_owned()) };
+            image.insert(Arc::new(creation::plan(&spec, uuid::Uuid::from_u128(id), &image).unwrap()));
+        }
         image
     }
 
@@ -151,6 +161,15 @@ mod tests {
         assert_eq!(topic.partitions.len(), 4);
         assert!(topic.partitions[3].leader_epoch.is_none());
         assert_eq!(records(&topic, 2, 7).len(), 2);
+    }
+
+    /// With another number of partitions every group had another home, and none of its members or offsets there.
+    #[test]
+    fn the_offsets_topic_keeps_its_partitions() {
+        let more = Expansion { topic: "__consumer_offsets".to_owned(), count: 3, assignments: None };
+        let refused = plan(&more, &image(), 100).unwrap_err();
+        assert_eq!(refused, ExpansionError::Internal("__consumer_offsets".to_owned()));
+        assert_eq!(refused.code(), ResponseError::InvalidRequest);
     }
 
     #[test]
