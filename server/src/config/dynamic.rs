@@ -304,6 +304,26 @@ mod tests {
         );
     }
 
+    /// Every alteration of the broker resolved the names anew, on the thread that serves shard 0: a slow name server
+    /// stopped it.
+    #[test]
+    fn host_names_are_looked_up_at_start_and_not_again() {
+        const KEY: &str = "max.connections.per.ip.overrides";
+        let config = resolve([(KEY, "localhost:5")].into_iter().collect(), 4).unwrap().0;
+        let altered = |text: &str| {
+            config.with_dynamic(DynamicConfig { broker: settings(&[(KEY, text)]), ..Default::default() })
+        };
+        let localhost = "127.0.0.1".parse().unwrap();
+        assert_eq!(altered("localhost:7,10.0.0.1:2").unwrap().connections_per_ip_overrides[&localhost], 7);
+        let refused = altered("other.example:3").unwrap_err().to_string();
+        assert!(
+            refused.contains("other.example is a host name") && refused.contains("give its address"),
+            "{refused}"
+        );
+        let back = altered("10.0.0.1:2").unwrap().with_dynamic(DynamicConfig::default()).unwrap();
+        assert_eq!(back.connections_per_ip_overrides[&localhost], 5);
+    }
+
     #[test]
     fn unknown_keys_are_kept() {
         let dynamic = DynamicConfig { broker: settings(&[("my.plugin.key", "1")]), ..Default::default() };

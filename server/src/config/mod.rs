@@ -101,6 +101,8 @@ pub struct BrokerConfig {
     pub connections_per_ip_max: usize,
     /// `max.connections.per.ip.overrides`, with host names resolved at start.
     pub connections_per_ip_overrides: HashMap<IpAddr, usize>,
+    /// Addresses of the host names in there; no name is looked up while the server runs, as that may take seconds.
+    pub resolved_hosts: Arc<HashMap<String, Vec<IpAddr>>>,
     /// `max.connection.creation.rate`: new connections per second.
     pub connection_rate_max: u32,
     /// `connections.max.idle.ms`; None never closes an idle connection (a negative value).

@@ -47,6 +47,14 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
     let shards = shards(&reader, cores)?;
     let (broker_id, broker_id_generation, reserved_broker_id_max) = broker_id(&reader)?;
     let (listeners, inter_broker_listener) = listeners(&reader)?;
+    let mut resolved_hosts = HashMap::new();
+    let connections_per_ip_overrides = connections_per_ip_overrides(&reader, |host| {
+        let addresses =
+            (host, 0).to_socket_addrs().map_err(|error| format!("{host} does not resolve: {error}"))?;
+        let addresses: Vec<IpAddr> = addresses.map(|address| address.ip()).collect();
+        resolved_hosts.insert(host.to_owned(), addresses.clone());
+        Ok(addresses)
+    })?;
     let config = BrokerConfig {
         broker_id,
         broker_id_generation,
@@ -70,7 +78,8 @@ pub fn resolve(properties: Properties, cores: usize) -> Result<(BrokerConfig, Ve
         request_bytes_max: reader.size("socket.request.max.bytes")?,
         connections_max: reader.size("max.connections")?,
         connections_per_ip_max: connections_per_ip(&reader)?,
-        connections_per_ip_overrides: connections_per_ip_overrides(&reader)?,
+        connections_per_ip_overrides,
+        resolved_hosts: Arc::new(resolved_hosts),
         connection_rate_max: u32::try_from(reader.number("max.connection.creation.rate")?)
             .unwrap_or(u32::MAX),
         connections_idle_max: u64::try_from(reader.number("connections.max.idle.ms")?)
@@ -108,7 +117,15 @@ pub(super) fn reconfigured(
     Ok(BrokerConfig {
         connections_max: reader.size("max.connections")?,
         connections_per_ip_max: connections_per_ip(&reader)?,
-        connections_per_ip_overrides: connections_per_ip_overrides(&reader)?,
+        connections_per_ip_overrides: connections_per_ip_overrides(&reader, |host| {
+            let known = config.resolved_hosts.get(host).cloned();
+            known.ok_or_else(|| {
+                format!(
+                    "{host} is a host name, and those are resolved only at start: give its address, or put it into \
+                     server.properties and restart"
+                )
+            })
+        })?,
         connection_rate_max: u32::try_from(reader.number("max.connection.creation.rate")?)
             .unwrap_or(u32::MAX),
         topic_defaults: Arc::new(topic_defaults(&reader)?),
@@ -278,7 +295,11 @@ fn connections_per_ip(reader: &Reader<'_>) -> Result<usize, ConfigError> {
     Ok(bound)
 }
 
-fn connections_per_ip_overrides(reader: &Reader<'_>) -> Result<HashMap<IpAddr, usize>, ConfigError> {
+/// `resolve` is asked for the addresses of what is no address itself, and says why there are none.
+fn connections_per_ip_overrides(
+    reader: &Reader<'_>,
+    mut resolve: impl FnMut(&str) -> Result<Vec<IpAddr>, String>,
+) -> Result<HashMap<IpAddr, usize>, ConfigError> {
     const KEY: &str = "max.connections.per.ip.overrides";
     let text = reader.text(KEY)?.unwrap_or_default();
     let mut overrides = HashMap::new();
@@ -289,9 +310,10 @@ fn connections_per_ip_overrides(reader: &Reader<'_>) -> Result<HashMap<IpAddr, u
             return refuse(KEY, &text, format!("'{item}' is not ADDRESS:BOUND"));
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        match (host, 0).to_socket_addrs() {
-            Ok(addresses) => overrides.extend(addresses.map(|address| (address.ip(), bound))),
-            Err(error) => return refuse(KEY, &text, format!("{host} does not resolve: {error}")),
+        let addresses = host.parse().map_or_else(|_no_address| resolve(host), |address| Ok(vec![address]));
+        match addresses {
+            Ok(addresses) => overrides.extend(addresses.into_iter().map(|address| (address, bound))),
+            Err(why) => return refuse(KEY, &text, why),
         }
     }
     Ok(overrides)
