@@ -1,4 +1,7 @@
-//! What AlterConfigs and IncrementalAlterConfigs share: whose configuration a resource of the protocol is.
+//! What AlterConfigs and IncrementalAlterConfigs share: whose configuration a resource of the protocol is, and that a request
+//! names it once.
+
+use std::collections::HashMap;
 
 use kafka_protocol::error::ResponseError;
 
@@ -27,6 +30,17 @@ pub fn resource(kind: i8, name: &str, broker: i32) -> Result<ConfigResource, Ref
     }
 }
 
+/// Of each resource of a request, whether it is the only one of its kind and name. None of those that are not is touched:
+/// which of them counts could only be guessed.
+pub fn each_once<'a>(resources: impl Iterator<Item = (i8, &'a str)> + Clone) -> Vec<Result<(), Refusal>> {
+    let mut times: HashMap<(i8, &str), usize> = HashMap::new();
+    for resource in resources.clone() {
+        *times.entry(resource).or_default() += 1;
+    }
+    let repeated = || (ResponseError::InvalidRequest, "Each resource must appear at most once.".to_owned());
+    resources.map(|resource| if times[&resource] == 1 { Ok(()) } else { Err(repeated()) }).collect()
+}
+
 /// Whether `name` is this broker.
 ///
 /// # Errors
@@ -53,5 +67,14 @@ mod tests {
         assert_eq!(said(BROKER, "8"), Err("Unexpected broker id, expected 7, but received 8".into()));
         assert_eq!(said(BROKER, "x"), Err("Node id must be an integer, but it is: x".into()));
         assert_eq!(said(3, ""), Err("Unknown resource type 3".into()));
+    }
+
+    #[test]
+    fn what_appears_twice_is_refused_each_time() {
+        let once = each_once([(TOPIC, "t"), (BROKER, "7"), (TOPIC, "t"), (BROKER_LOGGER, "7")].into_iter());
+        assert_eq!(once.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, false, true]);
+        let (code, message) = once[2].clone().unwrap_err();
+        assert_eq!(code, ResponseError::InvalidRequest);
+        assert_eq!(message, "Each resource must appear at most once.");
     }
 }

@@ -9,7 +9,7 @@ use kafka_protocol::messages::alter_configs_request::{AlterConfigsRequest, Alter
 use kafka_protocol::messages::alter_configs_response::{AlterConfigsResourceResponse, AlterConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::config_resource::{Refusal, resource};
+use super::config_resource::{Refusal, each_once, resource};
 use super::shape::{Shape, array, fixed, string};
 use super::{Api, Reply, Request, RequestError};
 use crate::metadata::{self, Alteration, ConfigEdit, EditKind};
@@ -32,8 +32,10 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
     let asked: AlterConfigsRequest = request.decode(SHAPE)?;
     let broker = shard.metadata.image().broker.id;
     let (mut alterations, mut refusals) = (Vec::new(), Vec::new());
-    for resource in &asked.resources {
-        refusals.push(alteration(resource, broker).map(|planned| alterations.push(planned)).err());
+    let named = asked.resources.iter().map(|resource| (resource.resource_type, &*resource.resource_name));
+    for (resource, once) in asked.resources.iter().zip(each_once(named)) {
+        let planned = once.and_then(|()| alteration(resource, broker));
+        refusals.push(planned.map(|planned| alterations.push(planned)).err());
     }
     let mut answers = metadata::alter_configs(&shard, alterations, asked.validate_only).await.into_iter();
     let responses = asked.resources.iter().zip(refusals).map(|(resource, refusal)| {

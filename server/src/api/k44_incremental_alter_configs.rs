@@ -4,7 +4,6 @@
 //! Which keys of a broker can be changed: `config/dynamic.rs`. The levels of its loggers are in force at once and gone with the
 //! process, as in Kafka.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use kafka_protocol::error::ResponseError;
@@ -16,7 +15,7 @@ use kafka_protocol::messages::incremental_alter_configs_response::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::config_resource::{BROKER_LOGGER, Refusal, own_id, resource};
+use super::config_resource::{BROKER_LOGGER, Refusal, each_once, own_id, resource};
 use super::shape::{Shape, array, fixed, string};
 use super::{Api, Reply, Request, RequestError};
 use crate::broker::loggers::{self, LoggerError};
@@ -45,24 +44,17 @@ const SUBTRACT: i8 = 3;
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
     let asked: IncrementalAlterConfigsRequest = request.decode(SHAPE)?;
     let broker = shard.metadata.image().broker.id;
-    let mut times: HashMap<(i8, &str), usize> = HashMap::new();
-    for resource in &asked.resources {
-        *times.entry((resource.resource_type, resource.resource_name.as_str())).or_default() += 1;
-    }
     let (mut alterations, mut outcomes) = (Vec::new(), Vec::new());
-    for resource in &asked.resources {
-        let once = times[&(resource.resource_type, resource.resource_name.as_str())] == 1;
-        outcomes.push(match resource.resource_type {
-            _ if !once => Outcome::Refused(repeated()),
-            BROKER_LOGGER => alter_loggers(resource, broker, asked.validate_only),
-            _ => match alteration(resource, broker) {
-                Ok(alteration) => {
-                    alterations.push(alteration);
-                    Outcome::Planned
-                }
-                Err(refusal) => Outcome::Refused(refusal),
-            },
+    let named = asked.resources.iter().map(|resource| (resource.resource_type, &*resource.resource_name));
+    for (resource, once) in asked.resources.iter().zip(each_once(named)) {
+        let planned = once.and_then(|()| match resource.resource_type {
+            BROKER_LOGGER => alter_loggers(resource, broker, asked.validate_only).map(|()| Outcome::Done),
+            _ => {
+                alterations.push(alteration(resource, broker)?);
+                Ok(Outcome::Planned)
+            }
         });
+        outcomes.push(planned.unwrap_or_else(Outcome::Refused));
     }
     let mut answers = metadata::alter_configs(&shard, alterations, asked.validate_only).await.into_iter();
     let responses = asked.resources.iter().zip(outcomes).map(|(resource, outcome)| {
@@ -86,48 +78,44 @@ enum Outcome {
 }
 
 /// Sets the levels of loggers, all of a request's or none.
-fn alter_loggers(asked: &AlterConfigsResource, broker: i32, validate_only: bool) -> Outcome {
-    let levels = own_id(&asked.resource_name, broker).and_then(|()| logger_levels(asked));
-    let levels = match levels {
-        Ok(levels) => levels,
-        Err(refusal) => return Outcome::Refused(refusal),
-    };
-    for (logger, level) in levels.into_iter().filter(|_| !validate_only) {
-        if let Err(error) = loggers::set(logger, level) {
-            return Outcome::Refused((ResponseError::InvalidConfig, error.to_string()));
-        }
+fn alter_loggers(asked: &AlterConfigsResource, broker: i32, validate_only: bool) -> Result<(), Refusal> {
+    let edits = edits(asked)?;
+    metadata::check_edits(&edits).map_err(|error| (error.code(), error.to_string()))?;
+    own_id(&asked.resource_name, broker)?;
+    for (logger, level) in logger_levels(&edits)?.into_iter().filter(|_| !validate_only) {
+        loggers::set(logger, level).map_err(|error| (ResponseError::InvalidConfig, error.to_string()))?;
     }
-    Outcome::Done
+    Ok(())
 }
 
-fn logger_levels(asked: &AlterConfigsResource) -> Result<Vec<(&str, Option<&str>)>, Refusal> {
+fn logger_levels(edits: &[ConfigEdit]) -> Result<Vec<(&str, Option<&str>)>, Refusal> {
     let invalid = |message: String| (ResponseError::InvalidRequest, message);
-    let mut levels = Vec::with_capacity(asked.configs.len());
-    for config in &asked.configs {
-        let level = match config.config_operation {
-            SET => Some(config.value.as_deref().unwrap_or_default()),
-            DELETE => None,
-            operation => {
-                let name = if operation == APPEND { "APPEND" } else { "SUBTRACT" };
-                let message = format!("{name} operation is not allowed for the BROKER_LOGGER resource");
+    let mut levels = Vec::with_capacity(edits.len());
+    for ConfigEdit { name, kind, value } in edits {
+        let level = match kind {
+            EditKind::Set => Some(value.as_deref().unwrap_or_default()),
+            EditKind::Delete => None,
+            EditKind::Append | EditKind::Subtract => {
+                let verb = if *kind == EditKind::Append { "APPEND" } else { "SUBTRACT" };
+                let message = format!("{verb} operation is not allowed for the BROKER_LOGGER resource");
                 return Err(invalid(message));
             }
         };
-        loggers::check(&config.name, level).map_err(|error| match error {
+        loggers::check(name, level).map_err(|error| match error {
             LoggerError::Root => invalid(error.to_string()),
             error => (ResponseError::InvalidConfig, error.to_string()),
         })?;
-        levels.push((config.name.as_str(), level));
+        levels.push((name.as_str(), level));
     }
     Ok(levels)
 }
 
-fn repeated() -> Refusal {
-    (ResponseError::InvalidRequest, "Each resource must appear at most once.".to_owned())
-}
-
 fn alteration(asked: &AlterConfigsResource, broker: i32) -> Result<Alteration, Refusal> {
     let resource = resource(asked.resource_type, &asked.resource_name, broker)?;
+    Ok(Alteration { resource, edits: edits(asked)?, replaces: false })
+}
+
+fn edits(asked: &AlterConfigsResource) -> Result<Vec<ConfigEdit>, Refusal> {
     let mut edits = Vec::with_capacity(asked.configs.len());
     for config in &asked.configs {
         let kind = match config.config_operation {
@@ -145,7 +133,7 @@ fn alteration(asked: &AlterConfigsResource, broker: i32) -> Result<Alteration, R
         let value = config.value.as_ref().map(ToString::to_string);
         edits.push(ConfigEdit { name: config.name.to_string(), kind, value });
     }
-    Ok(Alteration { resource, edits, replaces: false })
+    Ok(edits)
 }
 
 fn response(asked: &AlterConfigsResource, refusal: Option<Refusal>) -> AlterConfigsResourceResponse {
@@ -157,5 +145,36 @@ fn response(asked: &AlterConfigsResource, refusal: Option<Refusal>) -> AlterConf
         Some((error, message)) => {
             response.with_error_code(error.code()).with_error_message(Some(StrBytes::from_string(message)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig;
+
+    use super::*;
+
+    #[test]
+    fn loggers_are_refused_as_other_resources_are() {
+        let edit = |name: &'static str, operation, value: Option<&'static str>| {
+            AlterableConfig::default()
+                .with_name(StrBytes::from_static_str(name))
+                .with_config_operation(operation)
+                .with_value(value.map(StrBytes::from_static_str))
+        };
+        let said = |configs: Vec<AlterableConfig>| {
+            let asked = AlterConfigsResource::default()
+                .with_resource_type(BROKER_LOGGER)
+                .with_resource_name(StrBytes::from_static_str("7"))
+                .with_configs(configs);
+            alter_loggers(&asked, 7, true).unwrap_err()
+        };
+        let invalid = |text: &str| (ResponseError::InvalidRequest, text.to_owned());
+        let twice = vec![edit("root", SET, Some("INFO")), edit("root", SET, Some("DEBUG"))];
+        assert_eq!(said(twice), invalid("Error due to duplicate config keys"));
+        assert_eq!(said(vec![edit("root", SET, None)]), invalid("Null value not supported for : root"));
+        assert_eq!(said(vec![edit("root", 9, Some("INFO"))]), invalid("Unknown config operation type 9"));
+        let appended = invalid("APPEND operation is not allowed for the BROKER_LOGGER resource");
+        assert_eq!(said(vec![edit("root", APPEND, Some("INFO"))]), appended);
     }
 }

@@ -113,7 +113,11 @@ pub(super) fn plan(
     }
 }
 
-fn check_edits(edits: &[ConfigEdit]) -> Result<(), AlterationError> {
+/// Whether the edits of one resource make sense together, whatever it is.
+///
+/// # Errors
+/// A key that is named twice, a value that is missing, and a text that is too long.
+pub fn check_edits(edits: &[ConfigEdit]) -> Result<(), AlterationError> {
     let mut names = HashSet::new();
     if !edits.iter().all(|edit| names.insert(edit.name.as_str())) {
         return Err(AlterationError::Twice);

@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use thalweg_engine::format::metadata_record::MetadataRecord;
 use uuid::Uuid;
 
 use super::alteration::{self, Alteration, AlterationError, Outcome};
@@ -85,8 +84,13 @@ impl<S: Source, H: Shards> Controller<S, H> {
         if validate_only || records.is_empty() {
             return answers;
         }
-        if let Err(error) = self.record(records, &alterations).await {
+        if let Err(error) = self.source.append(records).await {
+            tracing::error!(%error, "no configuration was altered");
+            let error = AlterationError::from(error);
             return answers.into_iter().map(|answer| answer.and_then(|()| Err(error.clone()))).collect();
+        }
+        for (alteration, _) in alterations.iter().zip(&answers).filter(|(_, answer)| answer.is_ok()) {
+            tracing::info!(resource = ?alteration.resource, "Altered configuration");
         }
         if !Arc::ptr_eq(&config_before, &next.config) {
             self.resolve_topics(&mut next, &mut changed).await;
@@ -94,25 +98,6 @@ impl<S: Source, H: Shards> Controller<S, H> {
         self.show(next).await;
         self.shards.reconfigure(changed.into_values().collect()).await;
         answers
-    }
-
-    async fn record(
-        &self,
-        records: Vec<MetadataRecord>,
-        alterations: &[Alteration],
-    ) -> Result<(), AlterationError> {
-        match self.source.append(records).await {
-            Ok(()) => {
-                for alteration in alterations {
-                    tracing::info!(resource = ?alteration.resource, "Altered configuration");
-                }
-                Ok(())
-            }
-            Err(error) => {
-                tracing::error!(%error, "no configuration was altered");
-                Err(error.into())
-            }
-        }
     }
 
     /// The broker's values are the topics' defaults.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 
-pub use alteration::{Alteration, AlterationError, ConfigEdit, ConfigResource, EditKind};
+pub use alteration::{Alteration, AlterationError, ConfigEdit, ConfigResource, EditKind, check_edits};
 pub use changes::{
     CONTROLLER_SHARD, ControllerSlot, alter_configs, create_partitions, create_topics, delete_topic,
     next_producer_id,
