@@ -3,7 +3,7 @@
 //! Order and wording follow `ZkAdminManager` of Kafka 3.2.0 (`alterConfigs`, `incrementalAlterConfigs`). Pure: nothing is
 //! written here.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use kafka_protocol::error::ResponseError;
@@ -233,12 +233,20 @@ fn edited_list(
     }
     let current = set.map_or(key.default.unwrap_or_default(), String::as_str);
     let mut items: Vec<&str> = current.split(',').filter(|item| !item.is_empty()).collect();
-    for item in value.split(',') {
-        match (appends, items.iter().position(|there| *there == item)) {
-            (true, None) => items.push(item),
-            (false, Some(place)) => drop(items.remove(place)),
-            _ => {}
-        }
+    if appends {
+        let mut there: HashSet<&str> = items.iter().copied().collect();
+        items.extend(value.split(',').filter(|item| there.insert(item)));
+    } else {
+        // Of an item that is in the list twice, one goes for each time that it is named.
+        let mut named: HashMap<&str, usize> = HashMap::new();
+        value.split(',').for_each(|item| *named.entry(item).or_default() += 1);
+        items.retain(|item| match named.get_mut(item) {
+            Some(times @ 1..) => {
+                *times -= 1;
+                false
+            }
+            Some(0) | None => true,
+        });
     }
     Ok(items.join(","))
 }
@@ -275,7 +283,9 @@ mod tests {
         let configs =
             overrides.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect();
         let spec = TopicSpec { configs, ..TopicSpec::with_defaults("t".to_owned()) };
-        image.insert(Arc::new(creation::plan(&spec, uuid::Uuid::from_u128(500), &image).unwrap()));
+        image.insert(Arc::new(
+            creation::plan(&spec, uuid::Uuid::from_u128(500), &image, &Default::default()).unwrap(),
+        ));
         image
     }
 
@@ -374,6 +384,12 @@ mod tests {
         assert_eq!(policy(&[("cleanup.policy", "compact")], EditKind::Append, "compact"), "compact");
         assert_eq!(policy(&[], EditKind::Subtract, "delete"), "");
         assert_eq!(policy(&[("cleanup.policy", "compact,delete")], EditKind::Subtract, "delete"), "compact");
+        let replicas = |kind, value: &str| {
+            let key = "leader.replication.throttled.replicas";
+            altered(&[(key, "1:7,1:7,2:7")], vec![edit(key, kind, value)]).0[0].1.clone()
+        };
+        assert_eq!(replicas(EditKind::Subtract, "1:7,2:7,3:7"), "1:7");
+        assert_eq!(replicas(EditKind::Append, "3:7,2:7,3:7"), "1:7,1:7,2:7,3:7");
     }
 
     #[test]

@@ -80,6 +80,8 @@ impl<S: Source, H: Shards> Controller<S, H> {
                 records.extend(planned.records);
                 apply(planned.outcome, &mut next, &mut changed);
             }));
+            // Each may have thousands of edits.
+            self.shards.pause().await;
         }
         if validate_only || records.is_empty() {
             return answers;

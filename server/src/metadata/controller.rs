@@ -20,10 +20,10 @@ use thalweg_engine::reactor::sync::Semaphore;
 use uuid::Uuid;
 
 use super::Metadata;
-use super::creation::{self, Creation, CreationError, CreationFault, TopicSpec};
+use super::creation::{self, Creation, CreationError, CreationFault, MetricNames, TopicSpec};
 use super::image::{MetadataImage, Partition, Topic};
 use super::snapshot;
-use crate::bounds::{PARTITIONS_PER_CREATION_MAX, PRODUCER_ID_BLOCK, TOPIC_CREATIONS_MAX};
+use crate::bounds::{PARTITIONS_PER_CREATION_MAX, PRODUCER_ID_BLOCK, TOPIC_CREATIONS_MAX, TOPICS_PER_TURN};
 use crate::scatter::join_all;
 
 /// Where changes become durable.
@@ -136,7 +136,7 @@ impl<S: Source, H: Shards> Controller<S, H> {
     ) -> Vec<Result<Creation, CreationError>> {
         let _turn = self.turn.acquire(1).await;
         let image = self.metadata.snapshot();
-        let planned = self.plan(&specs, &image);
+        let planned = self.plan(&specs, &image).await;
         if validate_only {
             return planned.into_iter().map(|plan| plan.map(|topic| created(&topic, Uuid::nil()))).collect();
         }
@@ -152,20 +152,27 @@ impl<S: Source, H: Shards> Controller<S, H> {
     }
 
     /// The topics that `specs` describe: each is checked as if those before it existed.
-    fn plan(&self, specs: &[TopicSpec], image: &MetadataImage) -> Vec<Result<Topic, CreationError>> {
+    async fn plan(&self, specs: &[TopicSpec], image: &MetadataImage) -> Vec<Result<Topic, CreationError>> {
         let mut imagined = image.clone();
+        let mut names = MetricNames::of(image);
         let mut partitions_left = PARTITIONS_PER_CREATION_MAX;
-        let plan = |spec: &TopicSpec| {
+        let mut plan = |spec: &TopicSpec| {
             // Before anything that costs time: the bound is one on the work that a request makes, too. As in KRaft, what
             // turns out to be wrong counts.
             partitions_left = partitions_left
                 .checked_sub(creation::partitions_asked(spec, &image.config).max(1))
                 .ok_or_else(creation::too_many_partitions)?;
-            let topic = creation::plan(spec, self.new_topic_id(&imagined), &imagined)?;
+            let topic = creation::plan(spec, self.new_topic_id(&imagined), &imagined, &names)?;
+            names.insert(&topic.name);
             imagined.insert(Arc::new(topic.clone()));
             Ok(topic)
         };
-        specs.iter().map(plan).collect()
+        let mut planned = Vec::with_capacity(specs.len());
+        for some in specs.chunks(TOPICS_PER_TURN) {
+            planned.extend(some.iter().map(&mut plan));
+            self.shards.pause().await;
+        }
+        planned
     }
 
     /// Creates the logs of topics that are durable, and shows them.
@@ -316,7 +323,8 @@ mod tests {
     struct FakeShards {
         story: Story,
         metadata: Arc<Metadata>,
-        random: Cell<u8>,
+        random: Cell<u128>,
+        pauses: Cell<usize>,
         /// Held while offsets cannot be stored.
         gate: Semaphore,
     }
@@ -344,7 +352,9 @@ mod tests {
             }
         }
 
-        async fn pause(&self) {}
+        async fn pause(&self) {
+            self.pauses.set(self.pauses.get() + 1);
+        }
 
         async fn remove(&self, topic: &Topic) {
             let shown = self.metadata.image().topic(&topic.name).is_some();
@@ -359,7 +369,7 @@ mod tests {
 
         fn random(&self) -> [u8; 16] {
             self.random.set(self.random.get() + 1);
-            [self.random.get(); 16]
+            self.random.get().to_be_bytes()
         }
     }
 
@@ -378,6 +388,7 @@ mod tests {
             story: Rc::clone(&story),
             metadata: Arc::clone(&metadata),
             random: Cell::new(0),
+            pauses: Cell::new(0),
             gate: Semaphore::new(1),
         };
         let controller = Controller::new(source, shards, Arc::clone(&metadata));
@@ -523,6 +534,19 @@ mod tests {
         assert_eq!(metadata.image().topic("a").unwrap().config.log.retention_ms, Some(5));
         now(controller.create(vec![spec("c")], false));
         assert_eq!(metadata.image().topic("c").unwrap().config.log.retention_ms, Some(7));
+    }
+
+    /// All that a request holds was planned in one turn of the shard, which served nobody else for seconds.
+    #[test]
+    fn others_have_their_turns_while_a_long_request_is_planned() {
+        let (controller, ..) = controller();
+        let pauses = || controller.shards.pauses.replace(0);
+        let specs = (0..3 * TOPICS_PER_TURN).map(|number| spec(&format!("t{number}"))).collect();
+        now(controller.create(specs, true));
+        assert_eq!(pauses(), 3);
+        let all = (0..50).map(|number| retention(ConfigResource::Topic(format!("t{number}")), "5")).collect();
+        now(controller.alter(all, true));
+        assert_eq!(pauses(), 50);
     }
 
     #[test]

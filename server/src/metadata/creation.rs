@@ -4,12 +4,11 @@
 //! 3.2.0, where several things are wrong at once; unknown brokers in an assignment, which it accepts and then never
 //! finishes, are refused as KRaft refuses them. Pure: nothing is written here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use kafka_protocol::error::ResponseError;
 use thalweg_engine::format::metadata_record::{ConfigRecord, MetadataRecord, PartitionRecord, TopicRecord};
-use thalweg_engine::format::names::topic_names_collide;
 use uuid::Uuid;
 
 use super::image::{MetadataImage, Partition, Topic};
@@ -93,11 +92,44 @@ fn refuse<T>(fault: CreationFault, message: impl Into<String>) -> Result<T, Crea
     Err(CreationError::new(fault, message))
 }
 
-/// The topic that `spec` describes, under `id`, if nothing speaks against it in `image`.
+/// Names of topics by what their metrics are called: `a.b` and `a_b` would have metrics of one name.
+#[derive(Default)]
+pub(super) struct MetricNames(HashMap<String, Vec<String>>);
+
+impl MetricNames {
+    pub(super) fn of(image: &MetadataImage) -> MetricNames {
+        let mut names = MetricNames::default();
+        image.topics().for_each(|topic| names.insert(&topic.name));
+        names
+    }
+
+    pub(super) fn insert(&mut self, topic: &str) {
+        if let Some(metric) = MetricNames::metric(topic) {
+            self.0.entry(metric).or_default().push(topic.to_owned());
+        }
+    }
+
+    /// The topics that `name` would share its metrics' name with.
+    fn colliding(&self, name: &str) -> &[String] {
+        MetricNames::metric(name).and_then(|metric| self.0.get(&metric)).map_or(&[], Vec::as_slice)
+    }
+
+    /// None for a name that no other one can collide with.
+    fn metric(topic: &str) -> Option<String> {
+        topic.contains(['.', '_']).then(|| topic.replace('.', "_"))
+    }
+}
+
+/// The topic that `spec` describes, under `id`, if nothing speaks against it in `image`, whose topics `names` has.
 ///
 /// # Errors
 /// What Kafka would say.
-pub(super) fn plan(spec: &TopicSpec, id: Uuid, image: &MetadataImage) -> Result<Topic, CreationError> {
+pub(super) fn plan(
+    spec: &TopicSpec,
+    id: Uuid,
+    image: &MetadataImage,
+    names: &MetricNames,
+) -> Result<Topic, CreationError> {
     let config = &image.config;
     if image.topic(&spec.name).is_some() {
         return refuse(CreationFault::Exists, format!("Topic '{}' already exists.", spec.name));
@@ -117,7 +149,7 @@ pub(super) fn plan(spec: &TopicSpec, id: Uuid, image: &MetadataImage) -> Result<
         return Err(too_many_partitions());
     }
     check_topic_name(&spec.name).map_err(|message| CreationError::new(CreationFault::Name, message))?;
-    check_collision(&spec.name, image)?;
+    check_collision(&spec.name, names)?;
     if !spec.assignments.is_empty() {
         check_assignments(&spec.assignments, image.broker.id)?;
     }
@@ -186,16 +218,8 @@ fn counted(spec: &TopicSpec, config: &BrokerConfig) -> Result<usize, CreationErr
     }
 }
 
-/// `a.b` and `a_b` would have metrics of one name.
-fn check_collision(name: &str, image: &MetadataImage) -> Result<(), CreationError> {
-    if !name.contains(['.', '_']) {
-        return Ok(());
-    }
-    let colliding: Vec<_> = image
-        .topics()
-        .map(|topic| topic.name.as_str())
-        .filter(|other| topic_names_collide(name, other))
-        .collect();
+fn check_collision(name: &str, names: &MetricNames) -> Result<(), CreationError> {
+    let colliding = names.colliding(name);
     if colliding.is_empty() {
         return Ok(());
     }
@@ -279,9 +303,13 @@ mod tests {
         let mut image = MetadataImage::new(broker, Arc::new(config()));
         for (name, id) in names.iter().zip(1000u128..) {
             let spec = TopicSpec::with_defaults((*name).to_owned());
-            image.insert(Arc::new(plan(&spec, Uuid::from_u128(id), &image).unwrap()));
+            image.insert(Arc::new(planned(&spec, Uuid::from_u128(id), &image).unwrap()));
         }
         image
+    }
+
+    fn planned(spec: &TopicSpec, id: Uuid, image: &MetadataImage) -> Result<Topic, CreationError> {
+        plan(spec, id, image, &MetricNames::of(image))
     }
 
     fn spec(name: &str) -> TopicSpec {
@@ -289,13 +317,13 @@ mod tests {
     }
 
     fn refusal(spec: &TopicSpec) -> (CreationFault, String) {
-        let error = plan(spec, Uuid::nil(), &image(&["t1", "co.l"])).unwrap_err();
+        let error = planned(spec, Uuid::nil(), &image(&["t1", "co.l"])).unwrap_err();
         (error.fault, error.message)
     }
 
     #[test]
     fn defaults_come_from_the_broker() {
-        let topic = plan(&spec("t"), Uuid::from_u128(5), &image(&[])).unwrap();
+        let topic = planned(&spec("t"), Uuid::from_u128(5), &image(&[])).unwrap();
         assert_eq!((topic.partitions.len(), topic.id), (3, Uuid::from_u128(5)));
     }
 
@@ -327,10 +355,19 @@ mod tests {
     }
 
     #[test]
+    fn names_collide_where_their_metrics_would() {
+        let names = MetricNames::of(&image(&["a.b", "plain"]));
+        assert_eq!(names.colliding("a_b"), ["a.b"]);
+        assert_eq!(names.colliding("a.b"), ["a.b"]);
+        assert!(names.colliding("a.c").is_empty() && names.colliding("plain").is_empty());
+        assert!(names.colliding("ab").is_empty());
+    }
+
+    #[test]
     fn assignments_must_name_this_broker_once_per_partition() {
         let assigned =
             |assignments: &[(i32, Vec<i32>)]| TopicSpec { assignments: assignments.to_vec(), ..spec("x") };
-        let good = plan(&assigned(&[(1, vec![7]), (0, vec![7])]), Uuid::nil(), &image(&[])).unwrap();
+        let good = planned(&assigned(&[(1, vec![7]), (0, vec![7])]), Uuid::nil(), &image(&[])).unwrap();
         assert_eq!(good.partitions.len(), 2);
         let said = |assignments: &[(i32, Vec<i32>)]| refusal(&assigned(assignments)).1;
         assert_eq!(said(&[(1, vec![7])]), "partitions should be a consecutive 0-based integer sequence");

@@ -145,7 +145,9 @@ mod tests {
         let mut image = MetadataImage::new(broker, Arc::new(config));
         for (name, id) in [("t", 500), ("__consumer_offsets", 501)] {
             let spec = TopicSpec { partitions: 2, ..TopicSpec::with_defaults(name.to_owned()) };
-            image.insert(Arc::new(creation::plan(&spec, uuid::Uuid::from_u128(id), &image).unwrap()));
+            image.insert(Arc::new(
+                creation::plan(&spec, uuid::Uuid::from_u128(id), &image, &Default::default()).unwrap(),
+            ));
         }
         image
     }

@@ -133,7 +133,7 @@ mod tests {
         let configs =
             settings.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect();
         let spec = TopicSpec { configs, ..TopicSpec::with_defaults(name.to_owned()) };
-        records(&plan(&spec, Uuid::from_u128(id), &image).unwrap(), 1)
+        records(&plan(&spec, Uuid::from_u128(id), &image, &Default::default()).unwrap(), 1)
     }
 
     fn replay(records: Vec<MetadataRecord>) -> Result<Replay, Contradiction> {

@@ -51,7 +51,7 @@ mod tests {
         image.next_producer_id = 3000;
         let configs = vec![("segment.bytes".to_owned(), Some("1048576".to_owned()))];
         let spec = TopicSpec { partitions: 3, configs, ..TopicSpec::with_defaults("t".to_owned()) };
-        let topic = plan(&spec, Uuid::from_u128(200), &image).unwrap();
+        let topic = plan(&spec, Uuid::from_u128(200), &image, &Default::default()).unwrap();
         let stored = topic.config.stored().chain([("gone", "1")]);
         let config = image.config.stored_topic_config(stored, |_, _| {});
         image.insert(Arc::new(Topic { config, ..topic }));
