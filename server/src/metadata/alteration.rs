@@ -129,12 +129,14 @@ pub fn check_edits(edits: &[ConfigEdit]) -> Result<(), AlterationError> {
     }
     let is_long = |text: &str| text.len() > CONFIG_TEXT_BYTES_MAX;
     match edits.iter().find(|edit| is_long(&edit.name) || edit.value.as_deref().is_some_and(is_long)) {
-        Some(edit) => Err(AlterationError::Config(format!(
-            "The name or value of {:.40} is longer than {CONFIG_TEXT_BYTES_MAX} bytes",
-            edit.name
-        ))),
+        Some(edit) => Err(too_long(&edit.name)),
         None => Ok(()),
     }
+}
+
+fn too_long(name: &str) -> AlterationError {
+    let message = format!("The name or value of {name:.40} is longer than {CONFIG_TEXT_BYTES_MAX} bytes");
+    AlterationError::Config(message)
 }
 
 fn plan_topic(
@@ -213,6 +215,9 @@ fn edited(
             EditKind::Set => drop(wanted.insert(name.clone(), value)),
             EditKind::Append | EditKind::Subtract => {
                 let list = edited_list(key(name)?, wanted.get(name), &value, *kind)?;
+                if list.len() > CONFIG_TEXT_BYTES_MAX {
+                    return Err(too_long(name));
+                }
                 wanted.insert(name.clone(), list);
             }
         }
@@ -437,6 +442,20 @@ mod tests {
         );
         let long = "x".repeat(CONFIG_TEXT_BYTES_MAX + 1);
         assert_eq!(refusal(ConfigResource::Broker, set("my.key", &long)).0, InvalidConfig);
+    }
+
+    /// Each piece was short enough, and the list was not: its record could not be written, and the whole request failed as if
+    /// the disk had.
+    #[test]
+    fn a_list_that_has_grown_too_long_is_refused_alone() {
+        let pieces =
+            |from: u32| (from..from + 3000).map(|id| format!("{id}:7")).collect::<Vec<_>>().join(",");
+        let key = "leader.replication.throttled.replicas";
+        let (first, second) = (pieces(10_000), pieces(20_000));
+        let error = plan(&on(topic(), vec![edit(key, EditKind::Append, &second)]), &image(&[(key, &first)]));
+        let error = error.unwrap_err();
+        assert_eq!(error.code(), ResponseError::InvalidConfig);
+        assert!(error.to_string().contains(key), "{error}");
     }
 
     #[test]
