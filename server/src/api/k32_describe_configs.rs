@@ -90,12 +90,11 @@ fn reply_in_version_0(request: &Request, response: &DescribeConfigsResponse) -> 
 
 /// One entry per resource, in the order of their first ones.
 fn merged(resources: Vec<DescribeConfigsResource>) -> Vec<DescribeConfigsResource> {
-    let mut places: HashMap<(i8, StrBytes), usize> = HashMap::new();
+    let mut places: HashMap<(i8, String), usize> = HashMap::new();
     let mut merged: Vec<DescribeConfigsResource> = Vec::new();
     for mut resource in resources {
         resource.configuration_keys = resource.configuration_keys.filter(|keys| !keys.is_empty());
-        let name = (resource.resource_type, resource.resource_name.clone());
-        let place = *places.entry(name).or_insert(merged.len());
+        let place = *places.entry(identity(&resource)).or_insert(merged.len());
         match merged.get_mut(place) {
             None => merged.push(resource),
             Some(first) => match (&mut first.configuration_keys, resource.configuration_keys) {
@@ -105,6 +104,16 @@ fn merged(resources: Vec<DescribeConfigsResource>) -> Vec<DescribeConfigsResourc
         }
     }
     merged
+}
+
+/// A broker is its id, in whatever spelling: each description of it is long.
+fn identity(resource: &DescribeConfigsResource) -> (i8, String) {
+    let name = resource.resource_name.as_str();
+    let id = match resource.resource_type {
+        BROKER | BROKER_LOGGER => name.parse::<i32>().ok(),
+        _ => None,
+    };
+    (resource.resource_type, id.map_or_else(|| name.to_owned(), |id| id.to_string()))
 }
 
 /// What the client wants to see, and its version can carry.
@@ -225,6 +234,16 @@ mod tests {
             resource("b", Some(&["y"])),
         ];
         assert_eq!(merged(asked), [resource("a", Some(&["x", "y"])), resource("b", None)]);
+    }
+
+    /// `7`, `+7`, `07`, `007`... were a resource each: a request of 100,000 of them was answered with as many descriptions of
+    /// the broker.
+    #[test]
+    fn a_broker_is_answered_once_in_whatever_spelling() {
+        let broker = |name| resource(name, Some(&["x"])).with_resource_type(BROKER);
+        let merged = merged(vec![broker("7"), broker("+7"), broker("007"), broker("8"), broker("")]);
+        let names: Vec<_> = merged.iter().map(|resource| resource.resource_name.as_str()).collect();
+        assert_eq!(names, ["7", "8", ""]);
     }
 
     #[test]
