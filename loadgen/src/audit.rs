@@ -79,6 +79,23 @@ impl Audit {
         self.lost + self.duplicated + self.reordered + self.corrupt + self.misplaced + self.moved
     }
 
+    /// The verdict on both, each over records of its own.
+    pub fn plus(mut self, other: &Audit) -> Audit {
+        self.acknowledged += other.acknowledged;
+        self.found += other.found;
+        self.lost += other.lost;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
+        self.corrupt += other.corrupt;
+        self.misplaced += other.misplaced;
+        self.moved += other.moved;
+        self.unacknowledged_present += other.unacknowledged_present;
+        self.foreign += other.foreign;
+        self.examples.extend(other.examples.iter().cloned());
+        self.examples.truncate(EXAMPLES_MAX);
+        self
+    }
+
     fn example(&mut self, text: impl FnOnce() -> String) {
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(text());

@@ -180,7 +180,10 @@ impl Measured {
             for (a, b) in out.core_busy.iter_mut().zip(&m.core_busy) {
                 *a += b;
             }
-            out.audit = m.audit.clone().or(out.audit);
+            out.audit = match (out.audit, &m.audit) {
+                (Some(sum), Some(one)) => Some(sum.plus(one)),
+                (sum, one) => sum.or_else(|| one.clone()),
+            };
         }
         out.core_busy.iter_mut().for_each(|b| *b /= all.len() as f64);
         Some(out)

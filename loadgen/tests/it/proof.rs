@@ -43,6 +43,15 @@ fn each_injected_fault_is_found_and_named() {
     }
 }
 
+/// Of several repeats the last verdict alone was shown, and a fault in the first one was not.
+#[test]
+fn the_verdicts_of_all_repeats_are_added_up() {
+    let sound = verdict(None, "--repeats 2");
+    assert!(sound.is_clean() && sound.found == 1200, "{sound:?}");
+    let faulty = verdict(Some(FaultKind::Lose), "--repeats 2");
+    assert!(faulty.lost > 0 && faulty.acknowledged == 1200, "{faulty:?}");
+}
+
 #[test]
 fn two_batches_that_changed_places_are_found() {
     let script = Script { partitions: 1, ..script(Some(Fault::new(FaultKind::Reorder, 20))) };
