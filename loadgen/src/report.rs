@@ -97,6 +97,15 @@ impl Measured {
         cpu_ns as f64 / 1000.0 / self.records_in_window().max(1) as f64
     }
 
+    /// Whether anything was refused, lost or broken.
+    pub fn has_failed(&self) -> bool {
+        let s = &self.stats;
+        let is_unanswered = s.sent_records > 0 && s.acked_records == 0;
+        let is_refused = !s.produce_errors.is_empty() || !s.fetch_errors.is_empty();
+        let is_unproved = self.audit.as_ref().is_some_and(|audit| !audit.is_clean());
+        is_unanswered || is_refused || is_unproved || !self.errors.is_empty()
+    }
+
     /// What a reader must know before believing the figures.
     pub fn warnings(&self) -> Vec<String> {
         let s = &self.stats;

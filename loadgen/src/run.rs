@@ -57,9 +57,7 @@ pub fn run(options: &RunOptions) -> Result<bool, RunError> {
     if let Some(path) = &options.hdr {
         report::write_hdr(path, &repeats).map_err(|e| at(path, &e))?;
     }
-    let failed_audit = repeats.iter().any(|m| m.audit.as_ref().is_some_and(|a| !a.is_clean()));
-    let nothing = pooled.stats.sent_records > 0 && pooled.stats.acked_records == 0;
-    Ok(!failed_audit && !nothing && repeats.iter().all(|m| m.errors.is_empty()))
+    Ok(!pooled.has_failed())
 }
 
 /// Runs all repeats. One that was interrupted or broke off is the last.

@@ -210,6 +210,11 @@ fn warnings(a: &[Point], b: &[Point], pairs: &[(&Point, &Point)]) -> Vec<String>
         }
     }
     for (side, points) in [("A", a), ("B", b)] {
+        for point in points {
+            for text in troubles(point) {
+                say(format!("{side}: {text} ({})", point.name()));
+            }
+        }
         if points.len() > pairs.len() {
             say(format!("{} points are in {side} only", points.len() - pairs.len()));
         }
@@ -219,6 +224,22 @@ fn warnings(a: &[Point], b: &[Point], pairs: &[(&Point, &Point)]) -> Vec<String>
         }
     }
     out
+}
+
+/// What makes a point's figures those of another load than was asked for.
+fn troubles(point: &Point) -> Vec<String> {
+    let sum = |key: &str| point.repeats.iter().filter_map(|r| r[key].as_u64()).sum::<u64>();
+    let refused = |key: &str| {
+        let counts = point.repeats.iter().filter_map(|r| r[key].as_object()).flatten();
+        counts.filter_map(|(_, count)| count.as_u64()).sum::<u64>()
+    };
+    let counts = [
+        ("records were refused", refused("produce_errors")),
+        ("fetches were refused", refused("fetch_errors")),
+        ("records were due and never sent", sum("unsent_records")),
+        ("records had no answer when the run ended", sum("censored_records")),
+    ];
+    counts.into_iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{n} {what}")).collect()
 }
 
 /// A number for people.
@@ -259,6 +280,18 @@ mod tests {
         let refused = Comparison::of(&[point("a", 1, "h", &[1.0])], &[point("b", 4, "h", &[1.0])]);
         let text = refused.err().unwrap();
         assert!(text.contains("partitions is 1 in A and 4 in B"), "{text}");
+    }
+
+    #[test]
+    fn records_that_were_refused_or_not_sent_are_warned_of() {
+        let (a, mut b) = (point("a", 1, "h", &[1.0]), point("b", 1, "h", &[1.0]));
+        b.repeats[0]["produce_errors"] = json!({ "10": 3, "7": 1 });
+        b.repeats[0]["unsent_records"] = json!(5);
+        b.repeats[0]["censored_records"] = json!(0);
+        let table = Comparison::of(&[a], &[b]).unwrap().table();
+        assert!(table.contains("warning: B: 4 records were refused (partitions=1)"), "{table}");
+        assert!(table.contains("warning: B: 5 records were due and never sent"), "{table}");
+        assert!(!table.contains("no answer") && !table.contains("warning: A"), "{table}");
     }
 
     #[test]

@@ -26,6 +26,20 @@ fn open_loop_shows_a_stall_that_closed_loop_service_time_hides() {
     assert!(hidden < 150_000, "closed loop service p99.9 is {hidden} us");
 }
 
+/// A run whose records were all refused ended as a success, and a sweep kept its figures.
+#[test]
+fn a_run_with_refused_records_or_fetches_has_failed() {
+    let script = Script { partitions: 1, ..Script::default() };
+    let good = measure(&broker(script), "--record-size 100 --warmup 0s --duration 200ms");
+    assert!(!good.has_failed(), "{:?}", good.warnings());
+    let mut refused = good.clone();
+    refused.stats.produce_errors.insert(10, 3);
+    assert!(refused.has_failed());
+    let mut unread = good.clone();
+    unread.stats.fetch_errors.insert(10, 3);
+    assert!(unread.has_failed());
+}
+
 #[test]
 fn a_scripted_latency_distribution_comes_back_within_one_percent() {
     // Of 20 answers 13 take 150 ms, 5 take 300 ms and 2 take 600 ms.
