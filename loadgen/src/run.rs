@@ -111,7 +111,8 @@ fn config(o: &RunOptions) -> serde_json::Value {
         "in_flight": o.in_flight, "acks": format!("{:?}", o.acks).to_lowercase(), "compression": o.compression,
         "keys": o.keys, "cpus": o.cpus.as_ref().map(|c| &c.0), "rate": format!("{:?}", o.rate), "warmup_seconds": o.warmup.as_secs_f64(),
         "duration_seconds": o.duration.as_secs_f64(), "repeats": o.repeats, "verify": o.verify,
-        "idempotent": o.idempotent, "from": o.from, "replay": o.replay,
+        "idempotent": o.idempotent, "from": o.from, "replay": o.replay, "replication_factor": o.replication_factor,
+        "fetch_max_bytes": o.fetch_max_bytes, "partition_fetch_bytes": o.partition_fetch_bytes, "ledger": o.ledger.is_some(),
     })
 }
 

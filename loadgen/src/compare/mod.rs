@@ -29,7 +29,7 @@ pub struct CompareOptions {
 }
 
 /// Fields of a run's config that make the workload. A run asks the same of both brokers, or is not compared.
-const WORKLOAD: [&str; 17] = [
+const WORKLOAD: [&str; 21] = [
     "topics",
     "partitions",
     "producers",
@@ -47,6 +47,10 @@ const WORKLOAD: [&str; 17] = [
     "replay",
     "verify",
     "idempotent",
+    "replication_factor",
+    "fetch_max_bytes",
+    "partition_fetch_bytes",
+    "ledger",
 ];
 /// `(name, pointer into a repeat, grain)`.
 const METRICS: [(&str, &str, f64); 9] = [
@@ -159,13 +163,18 @@ fn check_workload(a: &Point, b: &Point) -> Result<(), String> {
     // A search found each side's rate: it is the answer, not the question.
     let searched = a.search.is_object() && b.search.is_object();
     let asked = WORKLOAD.iter().filter(|key| !(searched && **key == "rate"));
-    let differs = asked.filter(|key| a.config[**key] != b.config[**key]);
+    // What an older document does not say is warned of.
+    let differs = asked.filter(|key| is_said_by_both(a, b, key) && a.config[**key] != b.config[**key]);
     let unlike: Vec<String> =
         differs.map(|key| format!("{key} is {} in A and {} in B", a.config[*key], b.config[*key])).collect();
     if unlike.is_empty() {
         return Ok(());
     }
     Err(format!("unlike workloads are not compared: {} ({})", unlike.join(", "), a.name()))
+}
+
+fn is_said_by_both(a: &Point, b: &Point, key: &str) -> bool {
+    !a.config[key].is_null() && !b.config[key].is_null()
 }
 
 fn metrics(a: &Point, b: &Point) -> Vec<Metric> {
@@ -198,6 +207,12 @@ fn warnings(a: &[Point], b: &[Point], pairs: &[(&Point, &Point)]) -> Vec<String>
         }
         if one.commit != other.commit {
             say(format!("the load generators differ: commit {} in A, {} in B", one.commit, other.commit));
+        }
+        for key in WORKLOAD.into_iter().filter(|key| !is_said_by_both(one, other, key)) {
+            if one.config[key] != other.config[key] {
+                let silent = if one.config[key].is_null() { "A" } else { "B" };
+                say(format!("{silent} does not say what its {key} was"));
+            }
         }
         for key in ["warmup_seconds", "duration_seconds"] {
             if one.config[key] != other.config[key] {
@@ -280,6 +295,22 @@ mod tests {
         let refused = Comparison::of(&[point("a", 1, "h", &[1.0])], &[point("b", 4, "h", &[1.0])]);
         let text = refused.err().unwrap();
         assert!(text.contains("partitions is 1 in A and 4 in B"), "{text}");
+    }
+
+    #[test]
+    fn what_consumers_and_proofs_ask_for_is_part_of_the_workload() {
+        let with = |key: &str, value: Value| {
+            let mut point = point("p", 1, "h", &[1.0]);
+            point.config[key] = value;
+            point
+        };
+        for key in ["fetch_max_bytes", "partition_fetch_bytes", "replication_factor", "ledger"] {
+            let refused = Comparison::of(&[with(key, json!(1))], &[with(key, json!(2))]);
+            assert!(refused.err().unwrap().contains(&format!("{key} is 1 in A and 2 in B")));
+            let table =
+                Comparison::of(&[point("a", 1, "h", &[1.0])], &[with(key, json!(2))]).unwrap().table();
+            assert!(table.contains(&format!("warning: A does not say what its {key} was")), "{table}");
+        }
     }
 
     #[test]
