@@ -66,6 +66,16 @@ pub fn version_of(program: &str) -> String {
     String::from_utf8_lossy(&text).lines().next().unwrap_or("").trim().to_string()
 }
 
+/// Tells one build of a program from another: what it says to `--version`, its length and when it was written.
+pub fn build_of(program: &Path) -> String {
+    let written = |file: fs::Metadata| {
+        let since = file.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some(format!("{} bytes of {}.{:09}", file.len(), since.as_secs(), since.subsec_nanos()))
+    };
+    let file = fs::metadata(program).ok().and_then(written).unwrap_or_default();
+    format!("{}, {file}", version_of(&program.display().to_string()))
+}
+
 /// The disk below a directory.
 #[derive(Debug, Clone, Default, serde::Serialize)]
 pub struct Disk {

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use crate::host::{self, Disk};
+use crate::host::{self, Disk, Host};
 use crate::observer::Interrupts;
 use crate::run::RunError;
 use measure::{Measurement, Outcome};
@@ -150,9 +150,13 @@ impl<'a> Sweep<'a> {
         due.len() as f64 * self.seconds_each() + restarts as f64 * RESTART_S
     }
 
+    /// What a sweep's results have in common: with anything of it changed they could not be told apart.
     fn identity(&self) -> Value {
         let o = self.options;
         json!({
+            "host": Host::read().name, "bootstrap_server": o.bootstrap_server,
+            "server_build": o.server_bin.as_deref().map(host::build_of),
+            "data": o.server_bin.as_ref().map(|_| self.data().display().to_string()),
             "warmup": self.warmup, "duration": self.duration, "label": self.label(), "cpus": o.cpus,
             "server_bin": o.server_bin.as_ref().map(|p| p.display().to_string()), "server_cpus": o.server_cpus,
             "server_set": o.server_set, "topic_config": o.topic_config,
@@ -329,11 +333,15 @@ impl<'a> Sweep<'a> {
             config: self.server_config()?,
             cpus: self.options.server_cpus()?,
             settings: settings.clone(),
-            data: self.options.data.clone().unwrap_or_else(|| self.out.join("data")),
+            data: self.data(),
             log: self.out.join("server.log"),
         })?;
         broker.own = Some((settings, server));
         Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.options.data.clone().unwrap_or_else(|| self.out.join("data"))
     }
 
     fn server_config(&self) -> Result<PathBuf, String> {
@@ -348,13 +356,12 @@ impl<'a> Sweep<'a> {
 
     /// What a report says of the point beside its figures.
     fn about(&self, point: &Point, repeat: u32, broker: &Broker) -> Value {
-        let data = self.options.data.clone().unwrap_or_else(|| self.out.join("data"));
         json!({
             "scenario": self.options.scenario, "point": point.id, "table": point.table, "varied": point.varied,
             "settings": point.settings, "repeat": repeat,
             "server": broker.own.as_ref().map(|(settings, server)| json!({
                 "command": server.command, "settings": settings, "cpus": self.options.server_cpus,
-                "version": host::version_of(&server.command[0]), "disk": Disk::of(&data),
+                "version": host::version_of(&server.command[0]), "disk": Disk::of(&self.data()),
             })),
         })
     }

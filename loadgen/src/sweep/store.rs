@@ -38,8 +38,9 @@ impl Store {
                     serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", plan.display()))?;
                 if there != wanted {
                     return Err(format!(
-                        "{} holds another sweep; give another --out, or --fresh to start over",
-                        directory.display()
+                        "{} holds another sweep ({} differ); give another --out, or --fresh to start over",
+                        directory.display(),
+                        differing(&there, &wanted).join(", ")
                     ));
                 }
             }
@@ -62,8 +63,36 @@ impl Store {
     }
 }
 
+/// Names what differs: a part of the identity, or all else.
+fn differing<'v>(there: &'v Value, wanted: &'v Value) -> Vec<&'v str> {
+    let parts = [there, wanted].into_iter().filter_map(|plan| plan["identity"].as_object()).flatten();
+    let mut names: Vec<&str> = parts
+        .map(|(name, _)| name.as_str())
+        .filter(|name| there["identity"][name] != wanted["identity"][name])
+        .collect();
+    names.extend(["format", "points"].into_iter().filter(|key| there[*key] != wanted[*key]));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// Beside its place first, then moved there.
 fn write(path: &Path, value: &Value) -> Result<(), String> {
     let part = path.with_extension("part");
     fs::write(&part, format!("{value:#}\n")).and_then(|()| fs::rename(&part, path)).map_err(at(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sweep_of_another_build_or_host_is_not_gone_on_with() {
+        let directory = tempfile::tempdir().unwrap();
+        let open = |identity: Value| Store::open(directory.path(), &[], &identity, false).map(drop);
+        open(json!({ "host": "a", "server_build": "1" })).unwrap();
+        open(json!({ "host": "a", "server_build": "1" })).unwrap();
+        let refused = open(json!({ "host": "b", "server_build": "2" })).unwrap_err();
+        assert!(refused.contains("(host, server_build differ)"), "{refused}");
+    }
 }
