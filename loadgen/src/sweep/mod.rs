@@ -322,11 +322,16 @@ impl<'a> Sweep<'a> {
         let Some(program) = &self.options.server_bin else { return Ok(()) };
         let mut settings = self.options.fixed_settings()?;
         settings.extend(point.server_settings());
-        if broker.own.as_ref().is_some_and(|(running, _)| *running == settings) {
-            return Ok(());
-        }
-        if let Some((_, old)) = broker.own.take() {
-            old.stop()?;
+        if let Some((running, mut server)) = broker.own.take() {
+            match server.is_running() {
+                true if running == settings => {
+                    broker.own = Some((running, server));
+                    return Ok(());
+                }
+                true => server.stop()?,
+                // The measurement that it died in has failed, and said so.
+                false => drop(server),
+            }
         }
         let server = Server::start(Launch {
             program: program.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -118,4 +119,32 @@ fn percentiles_of_the_report_are_those_of_the_raw_histograms() {
         );
     }
     assert!(page::html(&page).unwrap().contains("\"points\":["));
+}
+
+/// A fake broker as a program that takes a properties file; the first one that is started is killed after a second.
+const MORTAL: &str = r#"#!/bin/sh
+[ "$1" = --version ] && echo mortal && exit
+for setting; do
+  case $setting in listeners=*) address=${setting#listeners=PLAINTEXT://} ;; esac
+done
+first=$(dirname "$0")/first
+if [ -e "$first" ]; then exec LOADGEN fake-broker --listen "$address"; fi
+: > "$first"
+exec timeout -s KILL 1 LOADGEN fake-broker --listen "$address"
+"#;
+
+/// A broker that died was taken for the one that the next points need as well, and every one of them failed.
+#[test]
+fn a_broker_that_died_is_started_again_for_the_next_measurement() {
+    let directory = tempfile::tempdir().unwrap();
+    let (program, out) = (directory.path().join("mortal"), directory.path().join("out"));
+    fs::write(&program, MORTAL.replace("LOADGEN", env!("CARGO_BIN_EXE_thalweg-loadgen"))).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_thalweg-loadgen"));
+    command.args(["sweep", "--server-bin"]).arg(&program).arg("--out").arg(&out);
+    command.args(
+        "--producers 1,2 --record-size 100 --warmup 50ms --duration 300ms --pause 0 --repeats 3".split(' '),
+    );
+    let _one_may_have_failed = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert!(results(&out).len() >= 5, "{:?}", results(&out).keys());
 }
