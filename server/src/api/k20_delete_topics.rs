@@ -1,10 +1,11 @@
 //! DeleteTopics (key 20), versions 0 to 6: by name, and from version 6 on by id.
 //!
-//! A topic is gone when the answer leaves, whatever `timeout` says. Version 0 is version 1 without a throttle time. With
+//! All topics of a request are one durable change. A topic is gone when the answer leaves, whatever `timeout` says. Version 0 is version 1 without a throttle time. With
 //! `delete.topic.enable=false` nothing is deleted: TOPIC_DELETION_DISABLED (INVALID_REQUEST before version 3).
 
 use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::TopicName;
@@ -14,7 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::shape::{Shape, array, fixed, plain_array, string};
 use super::{Api, Reply, Request, RequestError, oldest};
-use crate::metadata::{self, TopicRef};
+use crate::metadata::{self, ChangeError, DeletionError, Topic, TopicRef};
 use crate::shard::ServerShard;
 
 pub const API: Api = Api {
@@ -33,15 +34,19 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
     let asked: DeleteTopicsRequest = request.decode_as(SHAPE, request.version.max(OLDEST))?;
     let named = asked.topic_names.into_iter().map(|name| DeleteTopicState::default().with_name(Some(name)));
     let topics: Vec<DeleteTopicState> = asked.topics.into_iter().chain(named).collect();
-    let mut results = Vec::with_capacity(topics.len());
+    let (mut wanted, mut refusals) = (Vec::new(), Vec::with_capacity(topics.len()));
     let mut seen = HashSet::new();
-    for topic in topics {
+    for topic in &topics {
         let first = seen.insert((topic.name.clone(), topic.topic_id));
-        results.push(match checked(&shard, &topic, first, request.version) {
-            Ok(wanted) => delete(&shard, topic, wanted).await,
-            Err((error, message)) => refused(topic, error, message),
-        });
+        let checked = checked(&shard, topic, first, request.version);
+        refusals.push(checked.map(|topic| wanted.push(topic)).err());
     }
+    let mut answers = metadata::delete_topics(&shard, wanted).await.into_iter();
+    let results = topics.into_iter().zip(refusals).map(|(topic, refusal)| match refusal {
+        Some((error, message)) => refused(topic, error, message.to_owned()),
+        None => result(topic, answers.next().unwrap_or(Err(ChangeError::Closing.into()))),
+    });
+    let results = results.collect();
     let response = DeleteTopicsResponse::default().with_responses(results);
     match request.version {
         0 => oldest::reply_without_throttle(&request, &response, OLDEST),
@@ -77,26 +82,22 @@ fn checked(
     }
 }
 
-async fn delete(shard: &Rc<ServerShard>, topic: DeleteTopicState, wanted: TopicRef) -> DeletableTopicResult {
-    match metadata::delete_topic(shard, wanted).await {
+fn result(topic: DeleteTopicState, answer: Result<Arc<Topic>, DeletionError>) -> DeletableTopicResult {
+    match answer {
         Ok(deleted) => DeletableTopicResult::default()
             .with_name(Some(TopicName(StrBytes::from_string(deleted.name.clone()))))
             .with_topic_id(deleted.id)
             .with_error_message(None),
-        Err(error) => DeletableTopicResult::default()
-            .with_name(topic.name)
-            .with_topic_id(topic.topic_id)
-            .with_error_code(error.code().code())
-            .with_error_message(Some(StrBytes::from_string(error.to_string()))),
+        Err(error) => refused(topic, error.code(), error.to_string()),
     }
 }
 
-fn refused(topic: DeleteTopicState, error: ResponseError, message: &'static str) -> DeletableTopicResult {
+fn refused(topic: DeleteTopicState, error: ResponseError, message: String) -> DeletableTopicResult {
     DeletableTopicResult::default()
         .with_name(topic.name)
         .with_topic_id(topic.topic_id)
         .with_error_code(error.code())
-        .with_error_message(Some(StrBytes::from_static_str(message)))
+        .with_error_message(Some(StrBytes::from_string(message)))
 }
 
 #[cfg(test)]
@@ -112,7 +113,7 @@ mod tests {
         let answer = refused(
             DeleteTopicState::default().with_topic_id(id),
             ResponseError::TopicDeletionDisabled,
-            "Topic deletion is disabled.",
+            "Topic deletion is disabled.".to_owned(),
         );
         assert_eq!((answer.name, answer.topic_id), (None, id));
     }

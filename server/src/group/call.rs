@@ -2,9 +2,11 @@
 //!
 //! Everything that a handler needs is here: it knows neither homes nor shards. What is acknowledged is stored.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use kafka_protocol::protocol::StrBytes;
 use thalweg_engine::id::{PartitionId, ShardId};
@@ -424,18 +426,19 @@ pub async fn list(shard: &Rc<ServerShard>) -> Result<(Vec<Listed>, bool), GroupE
     Ok((groups, loading))
 }
 
-/// Forgets what all groups committed for a topic that has been deleted; gone for good when it returns, but for groups that
+/// Forgets what all groups committed for topics that have been deleted; gone for good when it returns, but for groups that
 /// are still being read: theirs go when they have been.
-pub async fn topic_deleted(shard: &Rc<ServerShard>, topic: &str) {
-    let shards = (0..shard.shards).map(|id| (ShardId(id), topic.to_owned())).collect();
-    let told = scatter(shard, shards, |there, topics: Vec<String>| async move {
-        for topic in &topics {
-            for stored in expiry::topic_deleted(&there, topic).await {
+pub async fn topics_deleted(shard: &Rc<ServerShard>, topics: HashSet<String>) {
+    let topics = Arc::new(topics);
+    let shards = (0..shard.shards).map(|id| (ShardId(id), Arc::clone(&topics))).collect();
+    let told = scatter(shard, shards, |there, asked: Vec<Arc<HashSet<String>>>| async move {
+        for topics in &asked {
+            for stored in expiry::topics_deleted(&there, topics).await {
                 // A line said why if they could not be: the next start tries again.
                 let _outcome = settled(stored).await;
             }
         }
-        vec![(); topics.len()]
+        vec![(); asked.len()]
     });
     drop(told.await);
 }

@@ -1,6 +1,7 @@
 //! Offsets that nobody needs any more: those that have outlived `offsets.retention.minutes` (KIP-211), those of deleted
 //! topics, and groups that are left with nothing.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use kafka_protocol::protocol::StrBytes;
@@ -120,17 +121,17 @@ fn forget_some(
     home.write(shard, &entry, effect);
 }
 
-/// Removes what groups of this shard committed for a topic that is gone; each of what is returned says when it is stored.
+/// Removes what groups of this shard committed for topics that are gone; each of what is returned says when it is stored.
 ///
-/// A topic of the same name must not be there before: its first commits would go too.
-pub(super) async fn topic_deleted(shard: &Rc<ServerShard>, topic: &str) -> Vec<Stored> {
+/// Topics of these names must not be there before: their first commits would go too.
+pub(super) async fn topics_deleted(shard: &Rc<ServerShard>, topics: &HashSet<String>) -> Vec<Stored> {
     let mut removals = Vec::new();
     for home in shard.groups.all_homes() {
         if home.readiness.get() == Readiness::Loading {
-            home.deleted.borrow_mut().insert(topic.to_owned());
+            home.deleted.borrow_mut().extend(topics.iter().cloned());
         }
         for (place, slot) in home.slots().iter().enumerate() {
-            let offsets = slot.group.borrow().offsets().keys_of(topic);
+            let offsets = slot.group.borrow().offsets().keys_where(|topic| topics.contains(topic));
             removals.extend(forget_deleted(shard, &home, slot, &offsets));
             if place % SLOTS_PER_TURN == SLOTS_PER_TURN - 1 {
                 shard.io.yield_now().await;

@@ -43,7 +43,7 @@ pub use action::{
 };
 pub use call::{
     Commit, Fetched, commit, delete, delete_offsets, describe, fetch, heartbeat, join, leave, list, sync,
-    topic_deleted,
+    topics_deleted,
 };
 pub use coordinator::{Coordinator, start};
 pub use describe::{Described, DescribedMember, Listed};

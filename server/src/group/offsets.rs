@@ -71,12 +71,6 @@ impl Offsets {
         self.keys_where(|_| true)
     }
 
-    /// Those of `topic`.
-    pub fn keys_of(&self, topic: &str) -> Vec<(StrBytes, i32)> {
-        let Some((topic, slots)) = self.topics.get_key_value(topic.as_bytes()) else { return Vec::new() };
-        slots.keys().map(|index| (topic.clone(), *index)).collect()
-    }
-
     /// Those of the topics that `is_chosen`.
     pub fn keys_where(&self, is_chosen: impl Fn(&str) -> bool) -> Vec<(StrBytes, i32)> {
         let chosen = self.topics.iter().filter(|(topic, _)| is_chosen(topic));

@@ -53,12 +53,14 @@ pub async fn create_topics(
     }
 }
 
-/// Deletes a topic; when it returns, its directories have been renamed away durably.
-///
-/// # Errors
-/// [`DeletionError`].
-pub async fn delete_topic(shard: &ServerShard, topic: TopicRef) -> Result<Arc<Topic>, DeletionError> {
-    on_controller(shard, move |controller| async move { controller.delete(&topic).await }).await?
+/// Deletes topics; when it returns, their directories have been renamed away durably. One answer per topic, in their order.
+pub async fn delete_topics(
+    shard: &ServerShard,
+    topics: Vec<TopicRef>,
+) -> Vec<Result<Arc<Topic>, DeletionError>> {
+    let count = topics.len();
+    let change = on_controller(shard, move |controller| async move { controller.delete(topics).await });
+    change.await.unwrap_or_else(|error| vec![Err(error.into()); count])
 }
 
 /// Adds partitions to topics, or checks whether they could be (`validate_only`). One answer per expansion, in their order.
@@ -189,8 +191,8 @@ impl Shards for MeshShards {
         .await;
     }
 
-    async fn forget_offsets(&self, topic: &Topic) {
-        group::topic_deleted(&self.shard, &topic.name).await;
+    async fn forget_offsets(&self, topics: &[Arc<Topic>]) {
+        group::topics_deleted(&self.shard, topics.iter().map(|topic| topic.name.clone()).collect()).await;
     }
 
     async fn reconfigure(&self, topics: Vec<Arc<Topic>>) {

@@ -46,9 +46,9 @@ pub(super) trait Shards {
     async fn pause(&self);
     /// Removes the logs of `topic`; what cannot be removed is said in a line, and removed at the next start.
     async fn remove(&self, topic: &Topic);
-    /// Forgets what consumer groups committed for `topic`, durably where its home is ready: a topic of the same name later
-    /// is another one.
-    async fn forget_offsets(&self, topic: &Topic);
+    /// Forgets what consumer groups committed for `topics`, durably where a group's home is ready: a topic of the same name
+    /// later is another one.
+    async fn forget_offsets(&self, topics: &[Arc<Topic>]);
     /// Random bytes.
     fn random(&self) -> [u8; 16];
 }
@@ -220,23 +220,41 @@ impl<S: Source, H: Shards> Controller<S, H> {
         self.source.shrink(|| snapshot::records(&self.metadata.snapshot())).await;
     }
 
-    /// Deletes one topic.
-    pub(super) async fn delete(&self, topic: &TopicRef) -> Result<Arc<Topic>, DeletionError> {
+    /// Deletes topics, all of those that there are as one durable change. One answer per topic, in their order.
+    pub(super) async fn delete(&self, topics: Vec<TopicRef>) -> Vec<Result<Arc<Topic>, DeletionError>> {
         let _turn = self.turn.acquire(1).await;
-        let image = self.metadata.snapshot();
-        let topic = match topic {
-            TopicRef::Name(name) => image.topic(name).ok_or(DeletionError::UnknownName)?,
-            TopicRef::Id(id) => image.topic_by_id(*id).ok_or(DeletionError::UnknownId)?,
+        let mut next = (*self.metadata.snapshot()).clone();
+        let mut take = |topic: &TopicRef| {
+            let (found, unknown) = match topic {
+                TopicRef::Name(name) => (next.topic(name), DeletionError::UnknownName),
+                TopicRef::Id(id) => (next.topic_by_id(*id), DeletionError::UnknownId),
+            };
+            let id = found.map(|topic| topic.id);
+            id.and_then(|id| next.remove(id)).ok_or(unknown)
         };
-        self.source.append(vec![RemoveTopicRecord { topic_id: topic.id }.into()]).await?;
-        let mut next = (*image).clone();
-        next.remove(topic.id);
+        let answers: Vec<_> = topics.iter().map(&mut take).collect();
+        let deleted: Vec<Arc<Topic>> = answers.iter().flatten().map(Arc::clone).collect();
+        let removal = |topic: &Arc<Topic>| RemoveTopicRecord { topic_id: topic.id }.into();
+        if deleted.is_empty() {
+            return answers;
+        }
+        if let Err(error) = self.source.append(deleted.iter().map(removal).collect()).await {
+            tracing::error!(%error, "no topic was deleted");
+            return answers
+                .into_iter()
+                .map(|answer| answer.and_then(|_| Err(error.clone().into())))
+                .collect();
+        }
         self.show(next).await;
-        self.shards.remove(topic).await;
+        for topic in &deleted {
+            self.shards.remove(topic).await;
+        }
         // Within the turn: the first commits for a topic of the same name come after it.
-        self.shards.forget_offsets(topic).await;
-        tracing::info!(topic = topic.name, id = topic_id::format(topic.id), "Deleted topic");
-        Ok(Arc::clone(topic))
+        self.shards.forget_offsets(&deleted).await;
+        for topic in &deleted {
+            tracing::info!(topic = topic.name, id = topic_id::format(topic.id), "Deleted topic");
+        }
+        answers
     }
 
     /// A producer id that nobody has had.
@@ -361,10 +379,11 @@ mod tests {
             self.story.borrow_mut().push(format!("remove {} (shown: {shown})", topic.name));
         }
 
-        async fn forget_offsets(&self, topic: &Topic) {
+        async fn forget_offsets(&self, topics: &[Arc<Topic>]) {
             // Whoever comes next waits until they are gone.
             self.gate.acquire(1).await;
-            self.story.borrow_mut().push(format!("offsets of {}", topic.name));
+            let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
+            self.story.borrow_mut().push(format!("offsets of {}", names.join(", ")));
         }
 
         fn random(&self) -> [u8; 16] {
@@ -430,14 +449,33 @@ mod tests {
         let (controller, metadata, story) = controller();
         let created = now(controller.create(vec![spec("a")], false));
         story.borrow_mut().clear();
-        now(controller.delete(&TopicRef::Id(created[0].as_ref().unwrap().id))).unwrap();
+        let id = TopicRef::Id(created[0].as_ref().unwrap().id);
+        assert!(now(controller.delete(vec![id]))[0].is_ok());
         assert_eq!(*story.borrow(), ["durable 1 (1 shown)", "remove a (shown: false)", "offsets of a"]);
         assert!(metadata.image().topic("a").is_none());
-        assert_eq!(
-            now(controller.delete(&TopicRef::Name("a".into()))).unwrap_err(),
-            DeletionError::UnknownName
-        );
-        assert_eq!(now(controller.delete(&TopicRef::Id(Uuid::nil()))).unwrap_err(), DeletionError::UnknownId);
+        let unknown = now(controller.delete(vec![TopicRef::Name("a".into()), TopicRef::Id(Uuid::nil())]));
+        assert_eq!(unknown[0].as_ref().unwrap_err(), &DeletionError::UnknownName);
+        assert_eq!(unknown[1].as_ref().unwrap_err(), &DeletionError::UnknownId);
+        assert_eq!(story.borrow().len(), 3);
+    }
+
+    /// Each topic of a request was a change of its own, with a batch to sync and a copy of the image.
+    #[test]
+    fn all_topics_of_a_request_are_deleted_as_one_change() {
+        let (controller, metadata, story) = controller();
+        let created = now(controller.create(vec![spec("a"), spec("b"), spec("c")], false));
+        story.borrow_mut().clear();
+        let name = |name: &str| TopicRef::Name(name.into());
+        let a = TopicRef::Id(created[0].as_ref().unwrap().id);
+        let answers = now(controller.delete(vec![name("a"), name("x"), a, name("b")]));
+        assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false, true]);
+        let done =
+            ["durable 2 (3 shown)", "remove a (shown: false)", "remove b (shown: false)", "offsets of a, b"];
+        assert_eq!(*story.borrow(), done);
+        assert_eq!(metadata.image().topics().count(), 1);
+        controller.source.fails.set(true);
+        assert!(matches!(now(controller.delete(vec![name("c")]))[0], Err(DeletionError::Change(_))));
+        assert!(metadata.image().topic("c").is_some());
     }
 
     /// The offsets of a deleted topic went after the controller's turn, and nobody waited for their tombstones: a topic of
@@ -448,8 +486,7 @@ mod tests {
         now(controller.create(vec![spec("a")], false));
         story.borrow_mut().clear();
         let closed = controller.shards.gate.try_acquire(1).unwrap();
-        let name = TopicRef::Name("a".into());
-        let mut deletion = pin!(controller.delete(&name));
+        let mut deletion = pin!(controller.delete(vec![TopicRef::Name("a".into())]));
         let mut creation = pin!(controller.create(vec![spec("a")], false));
         assert!(poll(deletion.as_mut()).is_pending() && poll(creation.as_mut()).is_pending());
         assert!(metadata.image().topic("a").is_none());

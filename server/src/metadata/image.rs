@@ -1,6 +1,6 @@
 //! The immutable picture of the cluster that every request is answered from.
 //!
-//! Copying an image copies one pointer per topic, so a change costs time in proportion to the topics that there are,
+//! Copying an image copies a few pointers per topic, so a change costs time in proportion to the topics that there are,
 //! and readers cost nothing.
 
 use std::collections::{BTreeMap, HashMap};
@@ -90,7 +90,7 @@ pub struct MetadataImage {
     pub broker: BrokerInfo,
     /// The configuration in force: the file's, and over it what was set since.
     pub config: Arc<BrokerConfig>,
-    topics: BTreeMap<String, Arc<Topic>>,
+    topics: BTreeMap<Arc<str>, Arc<Topic>>,
     ids: HashMap<Uuid, Arc<Topic>>,
     /// Every producer id below this may have been handed out.
     pub next_producer_id: i64,
@@ -121,7 +121,7 @@ impl MetadataImage {
     }
 
     pub(super) fn insert(&mut self, topic: Arc<Topic>) {
-        if let Some(replaced) = self.topics.insert(topic.name.clone(), Arc::clone(&topic)) {
+        if let Some(replaced) = self.topics.insert(Arc::from(topic.name.as_str()), Arc::clone(&topic)) {
             self.ids.remove(&replaced.id);
         }
         self.ids.insert(topic.id, topic);
@@ -129,7 +129,7 @@ impl MetadataImage {
 
     pub(super) fn remove(&mut self, id: Uuid) -> Option<Arc<Topic>> {
         let topic = self.ids.remove(&id)?;
-        self.topics.remove(&topic.name);
+        self.topics.remove(topic.name.as_str());
         Some(topic)
     }
 }

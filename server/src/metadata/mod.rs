@@ -28,7 +28,7 @@ use arc_swap::{ArcSwap, Guard};
 
 pub use alteration::{Alteration, AlterationError, ConfigEdit, ConfigResource, EditKind, check_edits};
 pub use changes::{
-    CONTROLLER_SHARD, ControllerSlot, alter_configs, create_partitions, create_topics, delete_topic,
+    CONTROLLER_SHARD, ControllerSlot, alter_configs, create_partitions, create_topics, delete_topics,
     next_producer_id,
 };
 pub use controller::{ChangeError, DeletionError, TopicRef};
