@@ -102,6 +102,12 @@ pub const TOPICS_PER_TURN: usize = 200;
 /// Bytes of a batch of metadata records.
 pub const METADATA_BATCH_BYTES_MAX: u32 = 16 << 20;
 
+/// Records of one batch of a snapshot of the metadata, bytes; what a batch adds to them is below the difference to
+/// [`METADATA_BATCH_BYTES_MAX`].
+pub const METADATA_SNAPSHOT_BATCH_BYTES: usize = 1 << 20;
+
+const _: () = assert!(METADATA_SNAPSHOT_BATCH_BYTES * 8 <= METADATA_BATCH_BYTES_MAX as usize);
+
 /// Bytes that one read of the metadata log takes at start.
 pub const METADATA_READ_BYTES: usize = 4 << 20;
 

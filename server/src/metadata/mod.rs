@@ -10,6 +10,7 @@
 
 mod alteration;
 mod amend;
+mod batch;
 mod changes;
 mod controller;
 mod creation;

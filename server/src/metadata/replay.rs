@@ -44,9 +44,9 @@ pub enum Contradiction {
 }
 
 impl Replay {
-    /// Forgets everything: what follows is the whole state.
-    pub(super) fn restart(&mut self) {
-        *self = Replay { from_snapshot: true, ..Replay::default() };
+    /// Nothing yet: what follows is the whole state.
+    pub(super) fn of_snapshot() -> Replay {
+        Replay { from_snapshot: true, ..Replay::default() }
     }
 
     pub(super) fn apply(&mut self, record: MetadataRecord) -> Result<(), Contradiction> {

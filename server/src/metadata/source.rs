@@ -2,25 +2,26 @@
 //!
 //! One change is one batch, so it is there whole or not at all. Always on stable storage, whatever `durability` says.
 //! Records are those of KRaft (KIP-631). Once the log has grown by `metadata.log.max.record.bytes.between.snapshots`, the whole
-//! state is appended as one batch whose first record has the key `snapshot`, and when that is on stable storage, the log's start
-//! moves there. A crash in between leaves both, and the later one counts. So the log is bounded by that key and the state.
+//! state is appended as a snapshot, in one [`batch`](super::batch) or several, and when the last is on stable storage, the log's
+//! start moves to the first. A crash in between leaves what was before, which counts until the snapshot is complete. So the log
+//! is bounded by that key and the state.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use thalweg_engine::error::{AppendError, ReadError, StorageError};
-use thalweg_engine::format::metadata_record::{DecodeError, MetadataRecord};
+use thalweg_engine::format::metadata_record::MetadataRecord;
 use thalweg_engine::id::{METADATA_TOPIC_ID, PartitionId, TopicPartition};
 use thalweg_engine::log::{Durability, Log, LogOptions, ReadRequest};
 use thalweg_engine::reactor::Io;
 use thalweg_engine::storage::Storage;
-use thalweg_protocol::batch::{BatchBuilder, BatchHeaderWalker, BatchView, RecordError, WalkStop};
+use thalweg_protocol::batch::{BatchHeaderWalker, WalkStop};
 
+use super::batch::{self, Reader};
 use super::controller::{ChangeError, Source};
 use super::name::METADATA_TOPIC;
-use super::replay::{Contradiction, Replay};
+use super::replay::Replay;
 use crate::bounds::{METADATA_BATCH_BYTES_MAX, METADATA_READ_BYTES};
 
 /// See the module. On shard 0.
@@ -33,9 +34,6 @@ pub(super) struct EmbeddedLog {
     /// Bytes appended since the last snapshot.
     grown_bytes: Cell<u64>,
 }
-
-/// Key of the first record of a batch that holds the whole state.
-const SNAPSHOT_KEY: &[u8] = b"snapshot";
 
 /// Why the metadata could not be read back.
 #[derive(Debug, thiserror::Error)]
@@ -79,15 +77,15 @@ impl EmbeddedLog {
     /// Reads all records from the start.
     pub(super) async fn replay(&self) -> Result<Replay, SourceError> {
         let log_start = self.log.log_start();
-        let mut replay = Replay::default();
+        let mut reader = Reader::default();
         let mut offset = log_start;
         self.grown_bytes.set(0);
         while offset < self.log.high_watermark() {
             let request = ReadRequest { offset, max_bytes: METADATA_READ_BYTES, at_least_one: true };
             let slice =
                 self.log.read(request).await.map_err(|source| SourceError::Read { offset, source })?;
-            let next = self.apply(&slice.bytes.concat(), offset, &mut replay)?;
-            if log_start > 0 && !replay.from_snapshot {
+            let next = self.apply(&slice.bytes.concat(), offset, &mut reader)?;
+            if log_start > 0 && !reader.is_from_snapshot() {
                 return Err(SourceError::Snapshot { directory: self.directory(), log_start });
             }
             if next == offset {
@@ -95,40 +93,36 @@ impl EmbeddedLog {
             }
             offset = next;
         }
-        Ok(replay)
+        Ok(reader.finish())
     }
 
     /// Applies whole batches; returns the offset behind the last.
-    fn apply(&self, bytes: &[u8], mut offset: i64, replay: &mut Replay) -> Result<i64, SourceError> {
+    fn apply(&self, bytes: &[u8], mut offset: i64, reader: &mut Reader) -> Result<i64, SourceError> {
         let mut walker = BatchHeaderWalker::checked(bytes);
         while let Some(step) = walker.next_view() {
             let (info, view) = step.map_err(|stop: WalkStop| self.damaged(offset, stop))?;
-            let kind = apply_batch(&view, replay).map_err(|what| self.damaged(info.base_offset, what))?;
-            self.count(info.total_bytes, kind);
+            let completes = reader.apply(&view).map_err(|what| self.damaged(info.base_offset, what))?;
+            self.grown_bytes.set(if completes {
+                0
+            } else {
+                self.grown_bytes.get() + info.total_bytes as u64
+            });
             offset = info.last_offset + 1;
         }
         Ok(offset)
     }
 
-    fn count(&self, bytes: usize, kind: BatchKind) {
-        match kind {
-            BatchKind::Snapshot => self.grown_bytes.set(0),
-            BatchKind::Changes => self.grown_bytes.set(self.grown_bytes.get() + bytes as u64),
-        }
-    }
-
     /// Appends the whole state and lets everything before it go.
     async fn replace_by(&self, state: &[MetadataRecord]) -> Result<(), String> {
-        let batch =
-            encode(state, self.io.wall_clock_ms(), Some(SNAPSHOT_KEY)).map_err(|error| error.to_string())?;
-        if batch.len() > METADATA_BATCH_BYTES_MAX as usize {
-            return Err(format!(
-                "the state has {} bytes, a batch at most {METADATA_BATCH_BYTES_MAX}",
-                batch.len()
-            ));
+        let batches =
+            batch::encode_snapshot(state, self.io.wall_clock_ms()).map_err(|error| error.to_string())?;
+        let mut start = None;
+        for batch in batches {
+            let appended = self.log.append(batch).await.map_err(|error| error.to_string())?;
+            start = start.or(Some(appended.base_offset));
         }
-        let appended = self.log.append(batch).await.map_err(|error| error.to_string())?;
-        self.log.delete_records(appended.base_offset).await.map_err(|error| error.to_string())?;
+        let Some(start) = start else { return Ok(()) };
+        self.log.delete_records(start).await.map_err(|error| error.to_string())?;
         let kept = self.storage.checkpoint(self.log.volume(), false).await;
         kept.map_err(|error| error.to_string())
     }
@@ -144,11 +138,11 @@ impl EmbeddedLog {
 
 impl Source for EmbeddedLog {
     async fn append(&self, records: Vec<MetadataRecord>) -> Result<(), ChangeError> {
-        let batch = encode(&records, self.io.wall_clock_ms(), None)?;
+        let batch = batch::encode(&records, self.io.wall_clock_ms())?;
         let bytes = batch.len();
         match self.log.append(batch).await {
             Ok(_) => {
-                self.count(bytes, BatchKind::Changes);
+                self.grown_bytes.set(self.grown_bytes.get() + bytes as u64);
                 Ok(())
             }
             Err(AppendError::Closing) => Err(ChangeError::Closing),
@@ -168,64 +162,6 @@ impl Source for EmbeddedLog {
             Err(why) => tracing::warn!(grown_bytes, "The metadata log stays as it is: {why}"),
         }
     }
-}
-
-/// `key` is that of the first record.
-fn encode(
-    records: &[MetadataRecord],
-    timestamp_ms: i64,
-    mut key: Option<&[u8]>,
-) -> Result<Bytes, ChangeError> {
-    let mut batch = BatchBuilder::new();
-    let mut value = Vec::new();
-    for record in records {
-        value.clear();
-        record.encode(&mut value).map_err(|error| ChangeError::Storage(error.to_string()))?;
-        batch.push(timestamp_ms, key.take(), Some(&value), &[]);
-    }
-    Ok(Bytes::from(batch.build()))
-}
-
-/// What is wrong with a batch that is whole.
-#[derive(Debug, thiserror::Error)]
-enum BatchFault {
-    #[error("the batch is compressed, which metadata is not")]
-    Compressed,
-    #[error("a record has no value")]
-    NoValue,
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    #[error(transparent)]
-    Contradiction(#[from] Contradiction),
-}
-
-/// What a batch of the log is.
-#[derive(Clone, Copy)]
-enum BatchKind {
-    Changes,
-    Snapshot,
-}
-
-fn apply_batch(view: &BatchView<'_>, replay: &mut Replay) -> Result<BatchKind, BatchFault> {
-    // A KRaft controller's notes to itself (KIP-595).
-    if view.is_control() {
-        return Ok(BatchKind::Changes);
-    }
-    if view.attributes() & 0x07 != 0 {
-        return Err(BatchFault::Compressed);
-    }
-    let mut kind = BatchKind::Changes;
-    for record in view.records()? {
-        let record = record?;
-        if record.key == Some(SNAPSHOT_KEY) {
-            replay.restart();
-            kind = BatchKind::Snapshot;
-        }
-        replay.apply(MetadataRecord::decode(record.value.ok_or(BatchFault::NoValue)?)?)?;
-    }
-    Ok(kind)
 }
 
 /// Everything is kept, and an acknowledgement always means stable storage.
