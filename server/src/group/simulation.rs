@@ -151,9 +151,27 @@ impl World {
             can_skip_assignment: self.prng.one_in(2),
             fresh: Uuid::from_u64_pair(self.prng.next(), self.prng.next()),
         };
+        let fits = self.fits(&join);
         let mut out = Vec::new();
         self.group.join(self.clock(), ticket, join, &mut out);
+        for action in &out {
+            if let Action::AnswerJoin(answered, joined) = action
+                && *answered == ticket
+                && joined.error == Some(GroupError::InconsistentProtocol)
+            {
+                assert!(!fits, "refused, and all have one of its protocols");
+            }
+        }
         self.act(out);
+    }
+
+    /// Whether the join is of the group's kind, and every member has one of its protocols.
+    fn fits(&self, join: &Join) -> bool {
+        let have = |name: &StrBytes| {
+            self.group.members.values().all(|member| member.protocols.iter().any(|(own, _)| own == name))
+        };
+        self.group.protocol_type.as_ref().is_none_or(|kind| *kind == join.protocol_type)
+            && join.protocols.iter().any(|(name, _)| have(name))
     }
 
     fn sync(&mut self, client: usize) {

@@ -310,8 +310,9 @@ impl Group {
             && protocols.iter().any(|(name, _)| self.is_candidate(name))
     }
 
+    /// Whether every member has it: where there is none, any protocol is one.
     pub(super) fn is_candidate(&self, protocol: &StrBytes) -> bool {
-        self.protocols.get(protocol.as_bytes()).is_some_and(|count| *count == self.members.len())
+        self.protocols.get(protocol.as_bytes()).copied().unwrap_or(0) == self.members.len()
     }
 
     /// The protocol that most members vote for, among those that all have.

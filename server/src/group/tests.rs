@@ -97,6 +97,12 @@ impl Room {
         ticket.number
     }
 
+    fn leave(&mut self, who: &Joined) {
+        let mut out = Vec::new();
+        self.group.leave(self.clock(), &identity(who), &mut out).unwrap();
+        self.take(out);
+    }
+
     fn pass(&mut self, ms: u64) {
         self.now = self.now.after(Duration::from_millis(ms));
         let mut out = Vec::new();
@@ -307,6 +313,41 @@ fn protocols_must_be_those_of_the_group() {
     assert_eq!(room.told(other).error, Some(GroupError::InconsistentProtocol));
     let empty = Room::new().group.supports(&text("consumer"), &[]);
     assert!(!empty, "a member without a protocol");
+}
+
+/// Every join was refused with INCONSISTENT_GROUP_PROTOCOL for as long as the window was open: nobody had the protocol, which
+/// counted as if somebody lacked it. An id that was given out holds the group in that phase when the last member has left.
+#[test]
+fn a_group_that_everybody_left_while_an_id_is_out_takes_whoever_joins() {
+    let mut room = Room::new();
+    let members = room.stable(2);
+    let asking = room.join(Join { requires_member_id: true, ..room.request("") });
+    let id = room.told(asking).member_id;
+    for member in &members {
+        room.leave(member);
+    }
+    assert_eq!((room.group.phase(), room.group.members.len()), (Phase::PreparingRebalance, 0));
+    let range = room.join(room.request(&id));
+    let told = room.told(range);
+    assert_eq!((told.error, told.generation, told.members.len()), (None, 2, 1));
+}
+
+/// As above: the members of a new group leave before the initial delay is over.
+#[test]
+fn a_group_that_everybody_left_in_its_initial_delay_takes_whoever_joins() {
+    let mut room = Room::new();
+    let asking = room.join(Join { requires_member_id: true, ..room.request("") });
+    let id = room.told(asking).member_id;
+    let first = room.join(room.request(&id));
+    room.leave(&Joined::refused(id, GroupError::UnknownMember));
+    assert_eq!(room.told(first).error, Some(GroupError::UnknownMember));
+    assert_eq!((room.group.phase(), room.group.members.len()), (Phase::PreparingRebalance, 0));
+    let other = Join { protocols: vec![(text("sticky"), Bytes::new())], ..room.request("") };
+    let second = room.join(other);
+    room.pass(DELAY_MS);
+    room.pass(DELAY_MS);
+    let told = room.told(second);
+    assert_eq!((told.error, told.generation, told.members.len()), (None, 1, 1));
 }
 
 #[test]
