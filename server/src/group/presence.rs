@@ -64,7 +64,19 @@ impl Group {
 
     /// Takes a member out for good, and has the others share what it had.
     pub(super) fn remove(&mut self, clock: Clock, id: &[u8], out: &mut Vec<Action>) {
-        let Some(member) = self.take(id) else { return };
+        if !self.dismiss(id, out) {
+            return;
+        }
+        match self.phase {
+            Phase::Stable | Phase::CompletingRebalance => self.prepare_if_possible(clock, out),
+            Phase::PreparingRebalance => self.try_complete_join(clock, out),
+            Phase::Empty | Phase::Dead => (),
+        }
+    }
+
+    /// Takes a member out and refuses what it waits for. False: there is none.
+    pub(super) fn dismiss(&mut self, id: &[u8], out: &mut Vec<Action>) -> bool {
+        let Some(member) = self.take(id) else { return false };
         if let Some(ticket) = member.joining {
             // If it is there after all, it joins anew.
             out.push(Action::AnswerJoin(ticket, Joined::refused(StrBytes::new(), GroupError::UnknownMember)));
@@ -72,11 +84,7 @@ impl Group {
         if let Some(ticket) = member.syncing {
             out.push(Action::AnswerSync(ticket, Synced::refused(GroupError::UnknownMember)));
         }
-        match self.phase {
-            Phase::Stable | Phase::CompletingRebalance => self.prepare_if_possible(clock, out),
-            Phase::PreparingRebalance => self.try_complete_join(clock, out),
-            Phase::Empty | Phase::Dead => (),
-        }
+        true
     }
 
     /// Time has passed: whatever is due happens. To be called when [`due`](Group::due) is reached; earlier is harmless.

@@ -182,7 +182,7 @@ impl Group {
             return;
         }
         for id in silent {
-            self.take(id.as_bytes());
+            self.dismiss(id.as_bytes(), out);
         }
         self.prepare_if_possible(clock, out);
     }

@@ -294,7 +294,13 @@ impl World {
         assert_eq!(group.protocols.values().sum::<usize>(), supported);
         assert!(group.members.len() <= MEMBERS_MAX + CLIENTS, "more members than there are clients");
         assert!(group.storing.len() <= self.stores.len());
-        let waits = group.members.values().any(|member| member.joining.is_some() || member.syncing.is_some());
+        let waits_itself = |member: &member::Member| member.joining.is_some() || member.syncing.is_some();
+        let mut members = group.members.values();
+        assert!(
+            members.all(|member| member.session_due.is_some() || waits_itself(member)),
+            "a member for ever"
+        );
+        let waits = group.members.values().any(waits_itself);
         assert!(
             !waits || group.due.is_some() || !self.stores.is_empty(),
             "somebody waits and nothing is due"

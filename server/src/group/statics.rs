@@ -11,7 +11,6 @@ use super::state::{Group, Phase, Purpose};
 #[derive(Debug)]
 pub(super) struct Replacement {
     ticket: Ticket,
-    instance_id: StrBytes,
     old_id: StrBytes,
     new_id: StrBytes,
     old_leader: StrBytes,
@@ -32,7 +31,6 @@ impl Group {
         out: &mut Vec<Action>,
     ) {
         let old_leader = self.leader.clone().unwrap_or_default();
-        let Some(instance_id) = join.instance_id.clone() else { return };
         let Some((old_protocols, rebalance_ms, session_ms)) = self
             .members
             .get(old_id.as_bytes())
@@ -53,7 +51,6 @@ impl Group {
         if self.phase == Phase::Stable && self.select_protocol() == self.protocol {
             let replacement = Replacement {
                 ticket,
-                instance_id,
                 old_id: old_id.clone(),
                 new_id,
                 old_leader,
@@ -104,12 +101,15 @@ impl Group {
         out: &mut Vec<Action>,
     ) {
         let id = replacement.new_id.as_bytes();
-        let waits = self.members.get(id).is_some_and(|member| member.joining == Some(replacement.ticket));
+        // It may have been answered by a rebalance, or be gone.
+        if !self.members.get(id).is_some_and(|member| member.joining == Some(replacement.ticket)) {
+            return;
+        }
         if let Err(error) = stored {
             return self.revert(clock, replacement, error, out);
         }
         // A rebalance has begun meanwhile: that one answers.
-        if !waits || self.phase != Phase::Stable {
+        if self.phase != Phase::Stable {
             return;
         }
         let is_leader = self.is_leader(id);
@@ -120,13 +120,11 @@ impl Group {
             told.leader = replacement.old_leader;
         }
         self.answer_join(id, told, out);
+        self.heard_of(&replacement.new_id, clock);
     }
 
     fn revert(&mut self, clock: Clock, replacement: Replacement, error: StoreError, out: &mut Vec<Action>) {
         let id = replacement.new_id.as_bytes();
-        if self.statics.get(replacement.instance_id.as_bytes()) != Some(&replacement.new_id) {
-            return;
-        }
         let mut refused = Joined::refused(StrBytes::new(), error.into());
         (refused.generation, refused.leader) = (self.generation, replacement.old_leader);
         (refused.protocol_type, refused.protocol) = (self.protocol_type.clone(), self.protocol.clone());

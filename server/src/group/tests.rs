@@ -441,3 +441,71 @@ fn a_removed_offset_with_a_commit_behind_it_comes_back() {
     offsets.settle("u", 0, None);
     assert_eq!(offsets.len(), 1, "what could not be stored leaves nothing behind");
 }
+
+/// Below: a static member comes back under a new id.
+impl Room {
+    fn static_request(&self) -> Join {
+        Join { instance_id: Some(text("i")), ..self.request("") }
+    }
+
+    /// A stable group of a static member and, if asked for, of a dynamic one that leads.
+    fn stable_with_static(&mut self, with_leader: bool) -> Vec<Joined> {
+        let leader = with_leader.then(|| self.join(self.request("")));
+        let stays = self.join(self.static_request());
+        self.pass(DELAY_MS);
+        self.pass(DELAY_MS);
+        let tickets = leader.into_iter().chain([stays]);
+        let mut members: Vec<_> = tickets.map(|ticket| self.told(ticket)).collect();
+        members.sort_by_key(|member| member.member_id != member.leader);
+        let mine = self.sync(&members[0], &[]);
+        self.stored(Ok(()));
+        assert_eq!(self.got(mine).error, None);
+        members
+    }
+}
+
+/// While its record was being stored its session ran out, which counts for nothing as it waits. No new one began with the
+/// answer, so it stayed a member for ever.
+#[test]
+fn a_static_member_that_came_back_has_a_session() {
+    let mut room = Room::new();
+    room.stable_with_static(false);
+    let back = room.join(room.static_request());
+    room.pass(11_000);
+    room.stored(Ok(()));
+    assert_eq!(room.told(back).error, None);
+    room.pass(9_000);
+    assert_eq!(room.group.phase(), Phase::Stable);
+    room.pass(2_000);
+    assert_eq!(room.group.phase(), Phase::Empty);
+}
+
+/// Its join was never answered.
+#[test]
+fn a_static_member_that_is_removed_while_it_comes_back_is_told() {
+    let mut room = Room::new();
+    let members = room.stable_with_static(true);
+    let leader = members.iter().find(|member| !member.member_id.starts_with("i-")).unwrap();
+    let back = room.join(room.static_request());
+    for _ in 0..8 {
+        room.pass(9_000);
+        let _told = room.group.heartbeat(room.clock(), &identity(leader));
+    }
+    assert_eq!(room.told(back).error, Some(GroupError::UnknownMember), "it never asked for its assignment");
+    room.stored(Ok(()));
+    assert!(room.joined.is_empty());
+}
+
+/// It was given its old id again under which it no longer spoke.
+#[test]
+fn a_failed_record_of_a_static_member_changes_nothing_once_a_rebalance_has_answered() {
+    let mut room = Room::new();
+    room.stable_with_static(false);
+    let back = room.join(room.static_request());
+    let other = room.join(room.request(""));
+    let (back, other) = (room.told(back), room.told(other));
+    assert_eq!((back.error, back.generation, other.generation), (None, 2, 2));
+    room.stored(Err(StoreError::Storage));
+    let who = Identity { instance_id: Some(text("i")), ..identity(&back) };
+    assert_eq!(room.group.heartbeat(room.clock(), &who), Ok(()));
+}
