@@ -18,8 +18,8 @@ impl Group {
         };
         let mut member_id = join.member_id;
         if refused == GroupError::Full {
-            // Whoever is one too many is told to forget its id.
-            self.pending.remove(member_id.as_bytes());
+            // Whoever is one too many is told to forget its id, and the others do not wait for it.
+            self.remove(clock, member_id.as_bytes(), out);
             member_id = StrBytes::new();
         }
         out.push(Action::AnswerJoin(ticket, Joined::refused(member_id, refused)));

@@ -186,6 +186,10 @@ impl Group {
         for id in ids {
             group.heard_of(&id, clock);
         }
+        if group.members.len() > limits.members_max {
+            // Some will be turned away; a rebalance lets them commit before. Nobody waits for an answer yet.
+            group.prepare_if_possible(clock, &mut Vec::new());
+        }
         group
     }
 

@@ -509,3 +509,17 @@ fn a_failed_record_of_a_static_member_changes_nothing_once_a_rebalance_has_answe
     let who = Identity { instance_id: Some(text("i")), ..identity(&back) };
     assert_eq!(room.group.heartbeat(room.clock(), &who), Ok(()));
 }
+
+#[test]
+fn a_stored_group_that_is_too_large_rebalances_and_turns_away_whoever_comes_last() {
+    let mut room = Room::new();
+    let members = room.stable(3);
+    let limits = Limits { members_max: 2, ..room.group.limits };
+    room.group = Group::loaded(limits, Some(room.group.metadata(None)), Offsets::default(), room.clock());
+    assert_eq!(room.group.phase(), Phase::PreparingRebalance);
+    assert_eq!(room.group.check_commit(room.clock(), &identity(&members[2])), Ok(()));
+    let tickets: Vec<_> = members.iter().map(|member| room.join(room.request(&member.member_id))).collect();
+    let told: Vec<_> = tickets.into_iter().map(|ticket| room.told(ticket)).collect();
+    assert_eq!((told[2].error, told[2].member_id.as_str()), (Some(GroupError::Full), ""));
+    assert_eq!((told[0].generation, told[0].members.len(), told[1].error), (2, 2, None));
+}
