@@ -132,6 +132,9 @@ pub const GROUP_MEMBER_BYTES_MAX: usize = 64 << 20;
 /// How long the first join of a member may wait before it is given up: it has no id yet to send heartbeats with.
 pub const NEW_MEMBER_JOIN_MAX: Duration = Duration::from_secs(5 * 60);
 
+/// Members of a group are given up at multiples of this, milliseconds.
+pub const GROUP_TICK_MS: u64 = 100;
+
 /// Groups of one shard.
 pub const GROUPS_PER_SHARD_MAX: usize = 200_000;
 

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 
 use super::action::{Action, Clock, GroupError, Identity, Join, Joined, Ticket};
-use super::member::{Member, own, own_protocols};
+use super::member::{Member, join_bytes, own, own_protocols};
+use super::presence::session_end;
 use super::state::{Group, Phase};
-use crate::bounds::NEW_MEMBER_JOIN_MAX;
+use crate::bounds::{GROUP_MEMBERS_MAX, NEW_MEMBER_JOIN_MAX};
 
 impl Group {
     /// A member joins, or joins again. It is answered through an [`Action`], now or when the rebalance is through.
@@ -41,10 +42,10 @@ impl Group {
 
     /// While the group prepares, those that wait count: a member that does not come back makes room.
     fn admits(&self, join: &Join) -> bool {
-        let known = self.members.get(join.member_id.as_bytes());
-        if known.is_none() && !self.has_room_for(join) {
+        if !self.has_room_for(join) {
             return false;
         }
+        let known = self.members.get(join.member_id.as_bytes());
         match self.phase {
             Phase::Empty | Phase::Dead => true,
             Phase::PreparingRebalance => {
@@ -56,12 +57,24 @@ impl Group {
         }
     }
 
-    /// The server's own bounds: ids that nobody came back with count like members.
+    /// The server's own bounds: ids that nobody came back with count like members. A member that comes again counts with
+    /// what it brings instead of what it had.
     fn has_room_for(&self, join: &Join) -> bool {
-        let metadata: usize = join.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
-        let is_pending = self.pending.contains_key(join.member_id.as_bytes());
-        (is_pending || self.pending.len() + self.members.len() < crate::bounds::GROUP_MEMBERS_MAX)
-            && self.member_bytes + metadata <= self.limits.member_bytes_max
+        let held = self.member_of(join).map(Member::bytes);
+        let is_counted = held.is_some() || self.pending.contains(join.member_id.as_bytes());
+        let (held, brought) = (held.unwrap_or(0), join_bytes(join));
+        let others = self.member_bytes - held + self.pending.bytes();
+        (is_counted || self.pending.len() + self.members.len() < GROUP_MEMBERS_MAX)
+            && (brought <= held || others + brought <= self.limits.member_bytes_max)
+    }
+
+    /// The member that the join comes from; a static one may have forgotten its id.
+    fn member_of(&self, join: &Join) -> Option<&Member> {
+        let id = match &join.instance_id {
+            Some(instance) if join.member_id.is_empty() => self.statics.get(instance.as_bytes())?,
+            _ => &join.member_id,
+        };
+        self.members.get(id.as_bytes())
     }
 
     fn join_as_new(&mut self, clock: Clock, ticket: Ticket, join: Join, out: &mut Vec<Action>) {
@@ -76,14 +89,14 @@ impl Group {
         if !join.requires_member_id {
             return self.add(clock, ticket, id, &join, out);
         }
-        let due = clock.now.after(millis(join.session_timeout_ms));
+        let due = session_end(clock, millis(join.session_timeout_ms));
         self.pending.insert(id.clone(), due);
         self.arm(due);
         out.push(Action::AnswerJoin(ticket, Joined::refused(id, GroupError::MemberIdRequired)));
     }
 
     fn join_again(&mut self, clock: Clock, ticket: Ticket, join: Join, out: &mut Vec<Action>) {
-        if self.pending.contains_key(join.member_id.as_bytes()) {
+        if self.pending.contains(join.member_id.as_bytes()) {
             let id = own(&join.member_id);
             return self.add(clock, ticket, id, &join, out);
         }
@@ -152,7 +165,7 @@ impl Group {
         }
         // It has no id yet to send heartbeats with. A client that gives up and comes again leaves a member behind that
         // is removed after this time.
-        let due = clock.now.after(NEW_MEMBER_JOIN_MAX);
+        let due = session_end(clock, NEW_MEMBER_JOIN_MAX);
         self.insert(Member {
             id,
             instance_id: join.instance_id.as_ref().map(own),

@@ -46,9 +46,7 @@ impl Member {
 
     /// Bytes that it holds in memory, about.
     pub fn bytes(&self) -> usize {
-        let protocols: usize =
-            self.protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
-        FIXED_BYTES + 2 * self.id.len() + self.client_id.len() + self.client_host.len() + protocols
+        held_bytes(self.id.len(), &self.client_id, &self.client_host, &self.protocols)
     }
 
     pub fn joined(&self, protocol: &[u8]) -> JoinedMember {
@@ -60,8 +58,23 @@ impl Member {
     }
 }
 
+/// Bytes that the member will hold in memory when it has joined, about.
+pub(super) fn join_bytes(join: &Join) -> usize {
+    let prefix = join.instance_id.as_ref().unwrap_or(&join.client_id);
+    let id_bytes = if join.member_id.is_empty() { prefix.len() + FRESH_BYTES } else { join.member_id.len() };
+    held_bytes(id_bytes, &join.client_id, &join.client_host, &join.protocols)
+}
+
+fn held_bytes(id_bytes: usize, client_id: &str, client_host: &str, protocols: &[(StrBytes, Bytes)]) -> usize {
+    let protocols: usize = protocols.iter().map(|(name, metadata)| name.len() + metadata.len()).sum();
+    FIXED_BYTES + 2 * id_bytes + client_id.len() + client_host.len() + protocols
+}
+
 /// Of a member, whatever its strings are.
 const FIXED_BYTES: usize = 512;
+
+/// What is appended to a client's or instance's id to make a member id.
+const FRESH_BYTES: usize = 37;
 
 /// A copy of its own: what a group keeps must not hold on to a connection's buffer.
 pub(super) fn own(text: &StrBytes) -> StrBytes {

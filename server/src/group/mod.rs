@@ -22,6 +22,7 @@ mod join;
 mod load;
 mod member;
 mod offsets;
+mod pending;
 mod placement;
 mod presence;
 mod rebalance;

@@ -1,11 +1,14 @@
 //! Who is still there: heartbeats, leaving, and what happens when a time is up.
 
+use std::time::Duration;
+
 use kafka_protocol::protocol::StrBytes;
 use thalweg_engine::io::Monotonic;
 
 use super::action::{Action, Clock, GroupError, Identity, Joined, Synced};
 use super::join::millis;
 use super::state::{Group, Phase};
+use crate::bounds::GROUP_TICK_MS;
 
 impl Group {
     /// A member says that it is alive.
@@ -34,7 +37,7 @@ impl Group {
     /// A new session begins for the member.
     pub(super) fn heard_of(&mut self, id: &StrBytes, clock: Clock) {
         let Some(member) = self.members.get_mut(id.as_bytes()) else { return };
-        let due = clock.now.after(millis(member.session_timeout_ms));
+        let due = session_end(clock, millis(member.session_timeout_ms));
         member.session_due = Some(due);
         self.arm(due);
     }
@@ -53,7 +56,7 @@ impl Group {
             self.remove(clock, id.as_bytes(), out);
             return Ok(());
         }
-        if self.pending.remove(who.member_id.as_bytes()).is_some() {
+        if self.pending.remove(who.member_id.as_bytes()) {
             self.try_complete_join(clock, out);
             return Ok(());
         }
@@ -104,9 +107,7 @@ impl Group {
         for id in silent {
             self.remove(clock, id.as_bytes(), out);
         }
-        let before = self.pending.len();
-        self.pending.retain(|_, due| !is_due(*due));
-        if self.pending.len() < before {
+        if self.pending.expire(clock.now) {
             self.try_complete_join(clock, out);
         }
         if self.sync_due.is_some_and(is_due) {
@@ -121,6 +122,13 @@ impl Group {
     fn earliest(&self) -> Option<Monotonic> {
         let sessions = self.members.values().filter_map(|member| member.session_due);
         let window = self.window.map(|window| window.due);
-        sessions.chain(self.pending.values().copied()).chain(window).chain(self.sync_due).min()
+        sessions.chain(self.pending.earliest()).chain(window).chain(self.sync_due).min()
     }
+}
+
+/// When whoever is silent from now on for `timeout` is given up. On a grid, so that a group looks through its members a few
+/// times a second, however many of them have their end.
+pub(super) fn session_end(clock: Clock, timeout: Duration) -> Monotonic {
+    let Monotonic(at_ns) = clock.now.after(timeout);
+    Monotonic(at_ns.next_multiple_of(GROUP_TICK_MS * 1_000_000))
 }

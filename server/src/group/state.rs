@@ -25,6 +25,7 @@ use thalweg_engine::io::Monotonic;
 use super::action::{Action, Clock, GroupError, Identity, StoreId};
 use super::member::Member;
 use super::offsets::Offsets;
+use super::pending::Pending;
 use super::record::{GroupMetadata, MemberMetadata};
 use super::subscription::subscribed_topics;
 
@@ -102,8 +103,8 @@ pub struct Group {
     pub(super) protocols: HashMap<StrBytes, usize>,
     /// How many members wait with a join.
     pub(super) joining: usize,
-    /// Ids that were given out and have not joined yet, with when they are forgotten.
-    pub(super) pending: BTreeMap<StrBytes, Monotonic>,
+    /// Ids that were given out and have not joined yet.
+    pub(super) pending: Pending,
     /// Member id by group instance id.
     pub(super) statics: BTreeMap<StrBytes, StrBytes>,
     /// Members of this generation whose sync has not come yet, and when those that are left are removed.
@@ -136,7 +137,7 @@ impl Group {
             member_bytes: 0,
             protocols: HashMap::new(),
             joining: 0,
-            pending: BTreeMap::new(),
+            pending: Pending::default(),
             statics: BTreeMap::new(),
             unsynced: BTreeSet::new(),
             sync_due: None,

@@ -9,6 +9,7 @@ use thalweg_engine::io::Monotonic;
 use uuid::Uuid;
 
 use super::*;
+use crate::bounds;
 
 const DELAY_MS: u64 = 3_000;
 const SESSION_MS: i32 = 10_000;
@@ -387,7 +388,7 @@ fn a_stored_group_comes_back_stable_with_a_session_to_be_heard_of() {
     assert_eq!((room.group.phase(), room.group.generation()), (Phase::Stable, 1));
     assert_eq!(room.group.heartbeat(room.clock(), &identity(&members[1])), Ok(()));
     assert!(room.group.is_subscribed("t") && !room.group.is_subscribed("u"));
-    room.pass(10_000);
+    room.pass(10_000 + bounds::GROUP_TICK_MS);
     assert_eq!(room.group.phase(), Phase::Empty);
 }
 
@@ -522,4 +523,57 @@ fn a_stored_group_that_is_too_large_rebalances_and_turns_away_whoever_comes_last
     let told: Vec<_> = tickets.into_iter().map(|ticket| room.told(ticket)).collect();
     assert_eq!((told[2].error, told[2].member_id.as_str()), (Some(GroupError::Full), ""));
     assert_eq!((told[0].generation, told[0].members.len(), told[1].error), (2, 2, None));
+}
+
+#[test]
+fn a_member_that_comes_again_counts_with_what_it_brings() {
+    let mut room = Room::new();
+    let members = room.stable(2);
+    let bringing = |room: &Room, member: &Joined, bytes: usize| Join {
+        protocols: vec![(text("range"), Bytes::from(vec![0; bytes]))],
+        ..room.request(&member.member_id)
+    };
+    let first = room.join(bringing(&room, &members[0], 1_000_000));
+    assert!(room.joined.is_empty());
+    let second = room.join(bringing(&room, &members[1], 1_000_000));
+    assert_eq!(room.told(second).error, Some(GroupError::Full));
+    assert_eq!(room.told(first).members.len(), 1);
+    let again = room.join(bringing(&room, &members[0], 1_000_001));
+    assert_eq!(room.told(again).error, None);
+}
+
+#[test]
+fn ids_that_are_given_out_count_with_their_bytes() {
+    let mut room = Room::new();
+    let asking = |room: &Room| Join {
+        client_id: StrBytes::from_string("c".repeat(16 << 10)),
+        requires_member_id: true,
+        ..room.request("")
+    };
+    let asked: Vec<_> = (0..100).map(|_| room.join(asking(&room))).collect();
+    let told = asked.into_iter().map(|ticket| room.told(ticket).error);
+    let given = told.filter(|error| *error == Some(GroupError::MemberIdRequired)).count();
+    assert!((50..64).contains(&given), "{given} ids of 16 KiB in 1 MiB");
+    room.pass(10_000 + bounds::GROUP_TICK_MS);
+    let ticket = room.join(asking(&room));
+    assert_eq!(room.told(ticket).error, Some(GroupError::MemberIdRequired), "they are forgotten");
+}
+
+/// A group looks through all its ids and members whenever one is due.
+#[test]
+fn ids_that_are_given_out_one_by_one_are_forgotten_together() {
+    let mut room = Room::new();
+    for _ in 0..1000 {
+        room.pass(1);
+        let ticket = room.join(Join { requires_member_id: true, ..room.request("") });
+        room.told(ticket);
+    }
+    let mut ticks = 0;
+    while let Some(due) = room.group.due() {
+        room.now = room.now.max(due);
+        room.pass(0);
+        ticks += 1;
+    }
+    assert!(room.group.is_forgettable_without(0));
+    assert!(ticks <= 11, "{ticks} looks for a second's worth of ids");
 }
