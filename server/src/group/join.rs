@@ -188,8 +188,7 @@ impl Group {
     /// What a member is told of the current generation.
     pub(super) fn joined(&self, id: &[u8], with_members: bool) -> Joined {
         let protocol = self.protocol.clone().unwrap_or_default();
-        let tells_members = with_members && self.is_leader(id);
-        let members = self.members.values().filter(|_| tells_members);
+        let told = (with_members && self.is_leader(id)).then(|| self.members.values());
         Joined {
             error: None,
             member_id: self.members.get(id).map(|member| member.id.clone()).unwrap_or_default(),
@@ -198,7 +197,7 @@ impl Group {
             protocol: self.protocol.clone(),
             leader: self.leader.clone().unwrap_or_default(),
             skip_assignment: false,
-            members: members.map(|member| member.joined(protocol.as_bytes())).collect(),
+            members: told.into_iter().flatten().map(|member| member.joined(protocol.as_bytes())).collect(),
         }
     }
 }
