@@ -6,14 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 use thalweg_engine::error::{AppendError, Rejection};
 use thalweg_engine::id::PartitionId;
 use thalweg_engine::io::Monotonic;
-use thalweg_engine::log::{Durability, Log, LogOptions};
+use thalweg_engine::log::Log;
 use thalweg_engine::reactor::sync::OneshotSender;
 use thalweg_protocol::batch::BatchBuilder;
 
@@ -185,7 +184,6 @@ const EMPTY_BATCH_BYTES: usize = thalweg_protocol::batch::HEADER_BYTES;
 
 async fn write_all(shard: Rc<ServerShard>, home: Rc<Home>) {
     while let Some(Batch { records, effects }) = home.next_batch() {
-        keep_durable(&home.log);
         let stored = home.log.append(Bytes::from(records.build())).await;
         let result = stored.map(drop).map_err(|error| {
             tracing::error!(partition = %home.log.name(), "Consumer groups cannot be stored: {error}");
@@ -194,14 +192,6 @@ async fn write_all(shard: Rc<ServerShard>, home: Rc<Home>) {
         for effect in effects {
             super::coordinator::settle(&shard, &home, effect, result);
         }
-    }
-}
-
-/// What is acknowledged here is on stable storage, whatever somebody has made of the topic's configuration.
-fn keep_durable(log: &Log) {
-    let options = log.options();
-    if options.durability != Durability::Disk {
-        log.set_options(Arc::new(LogOptions { durability: Durability::Disk, ..(*options).clone() }));
     }
 }
 

@@ -54,4 +54,4 @@ pub use placement::{OFFSETS_TOPIC, partition_of};
 pub use record::STRING_BYTES_MAX;
 pub use state::{Group, Limits, Phase};
 pub use subscription::subscribed_topics;
-pub use topic::{ensure_topic, topic_settings};
+pub use topic::{ensure_topic, log_options, topic_settings};

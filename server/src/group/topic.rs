@@ -1,5 +1,9 @@
 //! The topic that holds all groups: made when a coordinator is first looked for, as Kafka makes it.
 
+use std::sync::Arc;
+
+use thalweg_engine::log::{Durability, LogOptions};
+
 use crate::config::GroupConfig;
 use crate::metadata::{self, CreationFault, TopicSpec};
 use crate::shard::ServerShard;
@@ -14,6 +18,15 @@ pub fn topic_settings(config: &GroupConfig) -> [(&'static str, String); 4] {
         ("durability", "disk".to_owned()),
         ("segment.bytes", config.topic_segment_bytes.to_string()),
     ]
+}
+
+/// The options of the logs of `topic`, which its config has as `configured`. What groups store is acknowledged when it is on
+/// stable storage, whatever somebody has made of the config.
+pub fn log_options(topic: &str, configured: &Arc<LogOptions>) -> Arc<LogOptions> {
+    if topic != OFFSETS_TOPIC || configured.durability == Durability::Disk {
+        return Arc::clone(configured);
+    }
+    Arc::new(LogOptions { durability: Durability::Disk, ..(**configured).clone() })
 }
 
 /// Creates it if it is not there.

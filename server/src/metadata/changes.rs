@@ -222,8 +222,9 @@ impl Shards for MeshShards {
 async fn reconfigure_here(shard: Rc<ServerShard>, topics: Vec<Arc<Topic>>) {
     for some in topics.chunks(TOPICS_PER_TURN) {
         for topic in some {
+            let options = group::log_options(&topic.name, &topic.config.log);
             for id in topic.partition_ids() {
-                if let Err(error) = shard.storage.set_options(id, Arc::clone(&topic.config.log)).await {
+                if let Err(error) = shard.storage.set_options(id, Arc::clone(&options)).await {
                     tracing::error!(partition = %id, %error, "What was appended before is not as durable as asked for");
                 }
             }
@@ -239,6 +240,7 @@ async fn create_here(
     ids: Vec<PartitionId>,
     options: Arc<LogOptions>,
 ) -> Vec<(PartitionId, i32)> {
+    let options = group::log_options(&topic, &options);
     let create = |id: PartitionId| {
         let (storage, options, slots) =
             (Rc::clone(&shard.storage), Arc::clone(&options), Rc::clone(&shard.log_creations));

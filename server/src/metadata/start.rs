@@ -17,6 +17,7 @@ use super::reconcile::{FoundLog, MixedTopic, Reconciled, adoption, reconcile};
 use super::replay::Replay;
 use super::source::{EmbeddedLog, SourceError};
 use crate::config::{BrokerConfig, DynamicConfig};
+use crate::group;
 use crate::shard::ServerShard;
 
 /// Why the server cannot know its topics.
@@ -207,8 +208,9 @@ async fn remove_orphans(
 async fn apply_options(shard: &Rc<ServerShard>, topics: &[Topic]) -> Result<(), MetadataStartError> {
     let mut options: BTreeMap<ShardId, Vec<(PartitionId, Arc<LogOptions>)>> = BTreeMap::new();
     for topic in topics {
+        let of_logs = group::log_options(&topic.name, &topic.config.log);
         for id in topic.partition_ids() {
-            options.entry(shard.home(id)).or_default().push((id, Arc::clone(&topic.config.log)));
+            options.entry(shard.home(id)).or_default().push((id, Arc::clone(&of_logs)));
         }
     }
     for (home, options) in options {
