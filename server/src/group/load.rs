@@ -1,9 +1,9 @@
 //! Reads the groups of one partition back, when the server starts or the partition is new.
 //!
 //! The records are applied in the order of the log, so the last one of each key counts, whether compaction has been
-//! there or not. Offsets that a transaction committed count when its marker does. A record that cannot be read is left
-//! out with a line, as Kafka does: the others are somebody's positions. Offsets of topics that are not there any more get
-//! their tombstones.
+//! there or not. Offsets that a transaction committed count when its marker does, unless something later has counted by
+//! then. A record that cannot be read is left out with a line, as Kafka does: the others are somebody's positions. Offsets
+//! of topics that are not there any more get their tombstones.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -25,7 +25,9 @@ use crate::shard::ServerShard;
 pub struct Replay {
     groups: HashMap<String, Stored>,
     /// What open transactions have committed, by producer.
-    open: HashMap<i64, Vec<(String, String, i32, CommittedOffset)>>,
+    open: HashMap<i64, Vec<Pending>>,
+    /// Where the batches begin whose offsets have counted since there are open transactions.
+    counted_at: HashMap<OffsetKey, i64>,
     records: u64,
     unread: u64,
 }
@@ -34,6 +36,17 @@ pub struct Replay {
 struct Stored {
     metadata: Option<GroupMetadata>,
     offsets: Offsets,
+}
+
+/// Group, topic, partition.
+type OffsetKey = (String, String, i32);
+
+/// An offset that waits for the marker of its transaction.
+struct Pending {
+    key: OffsetKey,
+    /// Where its batch begins.
+    base_offset: i64,
+    committed: CommittedOffset,
 }
 
 /// Starts reading; a partition with nothing in it is ready at once.
@@ -130,6 +143,15 @@ async fn adopt(shard: &Rc<ServerShard>, home: &Rc<Home>, replay: Replay) -> usiz
 /// Groups between two turns for others.
 const ADOPTED_PER_TURN: usize = 1000;
 
+/// Where a record comes from.
+#[derive(Clone, Copy)]
+struct Origin {
+    /// Of its batch.
+    base_offset: i64,
+    /// The producer whose marker it waits for.
+    transaction: Option<i64>,
+}
+
 impl Replay {
     /// Applies one batch; `body` is what it unpacks to, if it is compressed.
     pub fn apply(&mut self, view: &BatchView<'_>, body: Option<&[u8]>) {
@@ -144,13 +166,14 @@ impl Replay {
         if view.is_control() {
             return self.end_transaction(view.producer_id(), records);
         }
-        self.apply_records(records, view.is_transactional().then(|| view.producer_id()));
+        let transaction = view.is_transactional().then(|| view.producer_id());
+        self.apply_records(records, Origin { base_offset: view.base_offset(), transaction });
     }
 
-    fn apply_records(&mut self, records: Records<'_>, transaction: Option<i64>) {
+    fn apply_records(&mut self, records: Records<'_>, origin: Origin) {
         for record in records {
             match record {
-                Ok(record) => self.apply_record(&record, transaction),
+                Ok(record) => self.apply_record(&record, origin),
                 Err(error) => return self.left_out(&error),
             }
         }
@@ -161,13 +184,12 @@ impl Replay {
         tracing::warn!("A record of consumer groups is left out: {why}");
     }
 
-    /// Applies one record; `transaction` names the producer whose marker it waits for.
-    fn apply_record(&mut self, record: &Record<'_>, transaction: Option<i64>) {
+    fn apply_record(&mut self, record: &Record<'_>, origin: Origin) {
         self.records += 1;
         let Some(key) = record.key else { return self.left_out(&"it has no key") };
         let applied = match decode_key(key) {
             Ok(Key::Offset { group, topic, partition }) => {
-                self.apply_offset((group, topic, partition), record.value, transaction)
+                self.apply_offset((group, topic, partition), record.value, origin)
             }
             Ok(Key::Group { group }) => self.apply_group(group, record.value),
             Ok(Key::Other { version }) => return self.left_out(&format!("its key has version {version}")),
@@ -182,21 +204,29 @@ impl Replay {
         &mut self,
         (group, topic, partition): (&str, &str, i32),
         value: Option<&[u8]>,
-        transaction: Option<i64>,
+        Origin { base_offset, transaction }: Origin,
     ) -> Result<(), RecordFault> {
+        let key = || (group.to_owned(), topic.to_owned(), partition);
         let Some(value) = value else {
             if let Some(stored) = self.groups.get_mut(group) {
                 stored.offsets.remove(topic, partition);
+            }
+            if !self.counted_at.is_empty() {
+                self.counted_at.remove(&key());
             }
             return Ok(());
         };
         let committed = decode_offset(value)?;
         match transaction {
             Some(producer) => {
-                let open = self.open.entry(producer).or_default();
-                open.push((group.to_owned(), topic.to_owned(), partition, committed));
+                self.open.entry(producer).or_default().push(Pending { key: key(), base_offset, committed });
             }
-            None => self.stored(group).offsets.load(topic, partition, committed),
+            None => {
+                if !self.open.is_empty() {
+                    self.counted_at.insert(key(), base_offset);
+                }
+                self.stored(group).offsets.load(topic, partition, committed);
+            }
         }
         Ok(())
     }
@@ -222,8 +252,98 @@ impl Replay {
         let Some(offsets) = self.open.remove(&producer) else { return };
         let key = marker.next().and_then(Result::ok).and_then(|marker| marker.key);
         let commits = key.and_then(|key| key.get(2..4)) == Some(&[0, 1]);
-        for (group, topic, partition, committed) in offsets.into_iter().filter(|_| commits) {
-            self.stored(&group).offsets.load(&topic, partition, committed);
+        for Pending { key, base_offset, committed } in offsets.into_iter().filter(|_| commits) {
+            // Whatever was written later has counted already, and stays.
+            if self.counted_at.get(&key).is_some_and(|counted_at| *counted_at > base_offset) {
+                continue;
+            }
+            self.stored(&key.0).offsets.load(&key.1, key.2, committed);
+            self.counted_at.insert(key, base_offset);
         }
+        if self.open.is_empty() {
+            self.counted_at = HashMap::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::protocol::StrBytes;
+    use thalweg_protocol::batch::BatchBuilder;
+
+    use super::super::record::{encode_offset, encode_offset_key};
+    use super::*;
+
+    /// What a log says, batch by batch.
+    enum Said {
+        /// A commit of this offset; in a transaction, by whom.
+        Commit(i64, Option<i64>),
+        Gone,
+        /// The end of a producer's transaction; true commits it.
+        Marker(i64, bool),
+    }
+
+    use Said::{Commit, Gone, Marker};
+
+    fn batch(said: &Said) -> BatchBuilder {
+        let mut key = Vec::new();
+        encode_offset_key(&mut key, "g", "t", 0);
+        let mut value = Vec::new();
+        let batch = BatchBuilder::new();
+        match said {
+            Commit(offset, producer) => {
+                let metadata = StrBytes::new();
+                let committed = CommittedOffset {
+                    offset: *offset,
+                    leader_epoch: -1,
+                    metadata,
+                    commit_ms: 0,
+                    expire_ms: None,
+                };
+                encode_offset(&mut value, &committed);
+                let batch = match producer {
+                    Some(producer) => batch.producer(*producer, 0, -1).transactional(),
+                    None => batch,
+                };
+                batch.record(0, Some(&key), Some(&value))
+            }
+            Gone => batch.record(0, Some(&key), None),
+            Marker(producer, commits) => {
+                let marker = batch.producer(*producer, 0, -1).transactional().control();
+                marker.record(0, Some(&[0, 0, 0, u8::from(*commits)]), Some(&[0; 6]))
+            }
+        }
+    }
+
+    fn loaded(log: &[Said]) -> Option<i64> {
+        let mut replay = Replay::default();
+        for (base_offset, said) in (0..).zip(log) {
+            let bytes = batch(said).base_offset(base_offset).build();
+            replay.apply(&BatchView::parse(&bytes).unwrap(), None);
+        }
+        assert_eq!(replay.unread, 0);
+        replay.groups.get("g").and_then(|stored| stored.offsets.get("t", 0)).map(|committed| committed.offset)
+    }
+
+    /// The offsets of a transaction counted at its marker whatever had been committed since, so that a group went back.
+    #[test]
+    fn the_offset_that_was_written_last_counts_not_the_one_whose_marker_came_last() {
+        assert_eq!(loaded(&[Commit(10, None), Commit(20, Some(1)), Marker(1, true)]), Some(20));
+        assert_eq!(loaded(&[Commit(10, None), Commit(20, Some(1)), Marker(1, false)]), Some(10));
+        assert_eq!(loaded(&[Commit(10, Some(1)), Commit(20, None), Marker(1, true)]), Some(20));
+        let overlapping = [Commit(10, Some(1)), Commit(20, Some(2)), Marker(2, true), Marker(1, true)];
+        assert_eq!(loaded(&overlapping), Some(20));
+        let twice = [Commit(10, Some(1)), Commit(20, Some(1)), Marker(1, true)];
+        assert_eq!(loaded(&twice), Some(20));
+        let later =
+            [Commit(10, Some(1)), Marker(1, true), Commit(20, Some(2)), Commit(30, Some(1)), Marker(2, true)];
+        assert_eq!(loaded(&later), Some(20));
+    }
+
+    /// As in Kafka: what a tombstone removes is what has counted so far.
+    #[test]
+    fn a_tombstone_leaves_what_waits_for_its_marker() {
+        assert_eq!(loaded(&[Commit(10, Some(1)), Commit(20, None), Gone, Marker(1, true)]), Some(10));
+        assert_eq!(loaded(&[Commit(10, Some(1)), Marker(1, true), Gone]), None);
     }
 }
