@@ -14,6 +14,7 @@ use thalweg_engine::reactor::sync::Notify;
 use super::action::{Action, Clock, GroupError, StoreError};
 use super::home::{Effect, Entry, Home, Readiness, Slot};
 use super::load;
+use super::removal::Extent;
 use super::state::{Group, Limits};
 use super::waits::{Answer, Waits, deliver};
 use crate::bounds::{GROUP_MEMBER_BYTES_MAX, GROUP_MEMBERS_MAX, GROUPS_PER_SHARD_MAX};
@@ -239,18 +240,21 @@ pub(super) fn settle(
         Effect::Stored { slot, id } => {
             happen(shard, home, &slot, |group, clock, out| group.stored(clock, id, result, out));
         }
-        Effect::Forgotten { slot, offsets, whole_group, done } => {
+        Effect::Forgotten { offsets, removal } => {
             if result.is_ok() {
-                counted(&slot, &mut |group| {
+                counted(&removal.slot, &mut |group| {
                     offsets.iter().for_each(|(topic, index)| group.offsets_mut().remove(topic, *index));
                 });
-                if whole_group {
-                    shard.groups.forget(home, &slot);
-                }
-            } else if whole_group {
-                slot.group.borrow_mut().undo_deletion(clock(shard));
             }
-            done.into_iter().for_each(|done| done.send(result));
+            let Some(outcome) = removal.settle(result) else { return };
+            match (removal.extent, outcome) {
+                (Extent::Offsets, _) => (),
+                (Extent::WholeGroup { .. }, Ok(())) => shard.groups.forget(home, &removal.slot),
+                (Extent::WholeGroup { .. }, Err(_)) => {
+                    removal.slot.group.borrow_mut().undo_deletion(clock(shard));
+                }
+            }
+            removal.tell(outcome);
         }
     }
 }

@@ -9,7 +9,8 @@ use thalweg_engine::reactor::sync::{OneshotReceiver, oneshot};
 
 use super::action::StoreError;
 use super::coordinator::{clock, happen};
-use super::home::{Done, Effect, Entry, Home, Readiness, Slot};
+use super::home::{Done, Home, Readiness, Slot};
+use super::removal::{self, Extent};
 use super::state::Phase;
 use crate::shard::ServerShard;
 
@@ -63,7 +64,8 @@ pub(super) fn remove_group(
         (group.offsets().keys(), group.generation())
     };
     // Without a generation there is no record of the group itself.
-    forget(shard, home, slot, &offsets, Some(generation > 0), done);
+    let extent = Extent::WholeGroup { recorded: generation > 0 };
+    removal::remove(shard, home, slot, &offsets, extent, done);
     Ok(())
 }
 
@@ -75,50 +77,7 @@ pub(super) fn remove_offsets(
     offsets: &[(StrBytes, i32)],
     done: Option<Done>,
 ) {
-    forget(shard, home, slot, offsets, None, done);
-}
-
-/// Writes tombstones, some to an entry, as a group may have more offsets than a batch holds. `group`: it goes as a whole,
-/// and (true) has a record of its own.
-fn forget(
-    shard: &Rc<ServerShard>,
-    home: &Rc<Home>,
-    slot: &Rc<Slot>,
-    offsets: &[(StrBytes, i32)],
-    group: Option<bool>,
-    done: Option<Done>,
-) {
-    let mut chunks: Vec<&[(StrBytes, i32)]> = offsets.chunks(TOMBSTONES_PER_ENTRY).collect();
-    let last = chunks.pop().unwrap_or_default();
-    for chunk in chunks {
-        forget_some(shard, home, slot, chunk, (Entry::default(), false), None);
-    }
-    let mut entry = Entry::default();
-    if group == Some(true) {
-        entry.group_gone(&slot.name);
-    }
-    forget_some(shard, home, slot, last, (entry, group.is_some()), done);
-}
-
-/// Tombstones in one entry.
-const TOMBSTONES_PER_ENTRY: usize = 500;
-
-fn forget_some(
-    shard: &Rc<ServerShard>,
-    home: &Rc<Home>,
-    slot: &Rc<Slot>,
-    offsets: &[(StrBytes, i32)],
-    (mut entry, whole_group): (Entry, bool),
-    done: Option<Done>,
-) {
-    for (topic, index) in offsets {
-        entry.offset_gone(&slot.name, topic, *index);
-    }
-    let effect = Effect::Forgotten { slot: Rc::clone(slot), offsets: offsets.to_vec(), whole_group, done };
-    if entry.is_empty() {
-        return super::coordinator::settle(shard, home, effect, Ok(()));
-    }
-    home.write(shard, &entry, effect);
+    removal::remove(shard, home, slot, offsets, Extent::Offsets, done);
 }
 
 /// Removes what groups of this shard committed for topics that are gone; each of what is returned says when it is stored.

@@ -19,6 +19,7 @@ use thalweg_protocol::batch::BatchBuilder;
 use super::action::{StoreError, StoreId};
 use super::offsets::CommittedOffset;
 use super::record::{self, GroupMetadata};
+use super::removal::Removal;
 use super::state::Group;
 use crate::bounds::{GROUP_BATCH_BYTES, GROUP_RECORD_OVERHEAD_BYTES};
 use crate::shard::ServerShard;
@@ -71,9 +72,20 @@ pub(super) type Done = OneshotSender<Result<(), StoreError>>;
 
 /// What is true once the records are stored.
 pub(super) enum Effect {
-    Committed { slot: Rc<Slot>, offsets: Vec<(StrBytes, i32, CommittedOffset)>, done: Done },
-    Stored { slot: Rc<Slot>, id: StoreId },
-    Forgotten { slot: Rc<Slot>, offsets: Vec<(StrBytes, i32)>, whole_group: bool, done: Option<Done> },
+    Committed {
+        slot: Rc<Slot>,
+        offsets: Vec<(StrBytes, i32, CommittedOffset)>,
+        done: Done,
+    },
+    Stored {
+        slot: Rc<Slot>,
+        id: StoreId,
+    },
+    /// Some of what a removal takes away.
+    Forgotten {
+        offsets: Vec<(StrBytes, i32)>,
+        removal: Rc<Removal>,
+    },
 }
 
 /// Records that are stored together or not at all.
@@ -113,8 +125,20 @@ impl Entry {
         self.ends.is_empty()
     }
 
+    /// Records in it.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Takes the last record out again.
+    pub fn pop(&mut self) {
+        self.ends.pop();
+        let end = self.ends.last().map_or(0, |(key_end, value_end)| value_end.unwrap_or(*key_end));
+        self.bytes.truncate(end);
+    }
+
     /// An upper bound of what it takes in a batch.
-    fn batch_bytes(&self) -> usize {
+    pub fn batch_bytes(&self) -> usize {
         self.bytes.len() + self.ends.len() * GROUP_RECORD_OVERHEAD_BYTES
     }
 
@@ -149,14 +173,22 @@ impl Home {
         self.groups.borrow().values().cloned().collect()
     }
 
+    fn message_bytes_max(&self) -> usize {
+        usize::try_from(self.log.options().message_bytes_max).unwrap_or(usize::MAX)
+    }
+
+    /// The largest entry that can be stored, as [`Entry::batch_bytes`] has it.
+    pub fn entry_bytes_max(&self) -> usize {
+        self.message_bytes_max().saturating_sub(EMPTY_BATCH_BYTES)
+    }
+
     /// Stores `entry`, and lets `effect` happen when it is stored, or could not be.
     pub fn write(self: &Rc<Self>, shard: &Rc<ServerShard>, entry: &Entry, effect: Effect) {
-        let record_bytes_max = usize::try_from(self.log.options().message_bytes_max).unwrap_or(usize::MAX);
         let batch_bytes = entry.batch_bytes();
-        if batch_bytes + EMPTY_BATCH_BYTES > record_bytes_max {
+        if batch_bytes > self.entry_bytes_max() {
             return super::coordinator::settle(shard, self, effect, Err(StoreError::TooLarge));
         }
-        let batch_bytes_max = record_bytes_max.min(GROUP_BATCH_BYTES);
+        let batch_bytes_max = self.message_bytes_max().min(GROUP_BATCH_BYTES);
         let mut queue = self.queue.borrow_mut();
         let fits = |batch: &Batch| batch.records.total_bytes() + batch_bytes <= batch_bytes_max;
         if !queue.back().is_some_and(fits) {

@@ -27,6 +27,9 @@ mod placement;
 mod presence;
 mod rebalance;
 pub mod record;
+mod removal;
+#[cfg(test)]
+mod rig;
 #[cfg(test)]
 mod simulation;
 mod state;
