@@ -138,6 +138,9 @@ pub const GROUP_TICK_MS: u64 = 100;
 /// Groups of one shard.
 pub const GROUPS_PER_SHARD_MAX: usize = 200_000;
 
+/// Bytes that one shard puts into an answer about several groups; the one that goes beyond is told whole.
+pub const GROUPS_ANSWER_BYTES_MAX: usize = 16 << 20;
+
 /// Committed offsets of all groups of one shard, about 200 bytes each.
 pub const OFFSETS_PER_SHARD_MAX: usize = 5_000_000;
 

@@ -1,10 +1,10 @@
 //! OffsetFetch (key 9), versions 0 to 9: what groups have committed.
 //!
-//! One group up to version 7, several from version 8 on. No topics (null, from version 2 on) are all topics. What was never
+//! One group up to version 7, several from version 8 on; a group or partition that is named twice is answered once. No topics (null, from version 2 on) are all topics. What was never
 //! committed is offset -1, without an error. There are no transactions, so nothing is ever unstable and `require_stable`
 //! changes nothing. Member id and epoch of version 9 belong to groups of KIP-848; a classic group does not look at them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestTopic};
@@ -19,7 +19,6 @@ use super::shape::{Shape, array, fixed, plain_array, string};
 use super::{Api, Reply, Request, RequestError};
 use crate::errors;
 use crate::group::{self, Fetched, GroupError};
-use crate::scatter::join_all;
 use crate::shard::ServerShard;
 
 pub const API: Api = Api {
@@ -56,17 +55,18 @@ async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, Reque
 }
 
 async fn several(shard: &Rc<ServerShard>, body: OffsetFetchRequest) -> OffsetFetchResponse {
-    let groups = body.groups.into_iter().map(|group| async move {
-        let wanted = group.topics.map(|topics| {
-            let partitions = topics.into_iter().flat_map(|topic| {
-                topic.partition_indexes.into_iter().map(move |index| (topic.name.0.clone(), index))
-            });
-            partitions.collect()
+    let mut seen = HashSet::new();
+    let (mut ids, mut questions) = (Vec::new(), Vec::new());
+    for group in body.groups.into_iter().filter(|group| seen.insert(group.group_id.clone())) {
+        let topics = group.topics.map(|topics| {
+            wanted(topics.iter().map(|topic| (&topic.name, topic.partition_indexes.as_slice())))
         });
-        let fetched = group::fetch(shard, group.group_id.0.clone(), wanted).await;
-        described_group(group.group_id, fetched)
-    });
-    OffsetFetchResponse::default().with_groups(join_all(groups.collect()).await)
+        questions.push((group.group_id.0.clone(), topics));
+        ids.push(group.group_id);
+    }
+    let fetched = group::fetch_several(shard, questions).await;
+    let groups = ids.into_iter().zip(fetched).map(|(id, fetched)| described_group(id, fetched));
+    OffsetFetchResponse::default().with_groups(groups.collect())
 }
 
 fn described_group(group: GroupId, fetched: Result1) -> OffsetFetchResponseGroup {
@@ -89,7 +89,7 @@ fn described_group(group: GroupId, fetched: Result1) -> OffsetFetchResponseGroup
 }
 
 async fn single(shard: &Rc<ServerShard>, body: OffsetFetchRequest, version: i16) -> OffsetFetchResponse {
-    let asked = body.topics.as_deref().map(wanted);
+    let asked = body.topics.as_deref().map(wanted_single);
     let fetched = group::fetch(shard, body.group_id.0, asked).await;
     let code = errors::group_code(fetched.as_ref().err().copied());
     let per_partition = if version < GROUP_ERROR_FROM { code } else { errors::NONE };
@@ -97,7 +97,7 @@ async fn single(shard: &Rc<ServerShard>, body: OffsetFetchRequest, version: i16)
         Ok(fetched) => fetched,
         // Without an error of the group, each partition has it.
         Err(_) if version < GROUP_ERROR_FROM => {
-            let all = body.topics.as_deref().map(wanted).unwrap_or_default();
+            let all = body.topics.as_deref().map(wanted_single).unwrap_or_default();
             all.into_iter().map(|(topic, index)| (topic, index, None)).collect()
         }
         Err(_) => Vec::new(),
@@ -117,11 +117,16 @@ async fn single(shard: &Rc<ServerShard>, body: OffsetFetchRequest, version: i16)
     if version >= GROUP_ERROR_FROM { response.with_error_code(code) } else { response }
 }
 
-fn wanted(topics: &[OffsetFetchRequestTopic]) -> Vec<(StrBytes, i32)> {
-    topics
-        .iter()
-        .flat_map(|topic| topic.partition_indexes.iter().map(|index| (topic.name.0.clone(), *index)))
-        .collect()
+/// What is asked for, each partition once.
+fn wanted<'a>(topics: impl Iterator<Item = (&'a TopicName, &'a [i32])>) -> Vec<(StrBytes, i32)> {
+    let mut seen = HashSet::new();
+    let partitions =
+        topics.flat_map(|(name, indexes)| indexes.iter().map(move |index| (name.0.clone(), *index)));
+    partitions.filter(|partition| seen.insert(partition.clone())).collect()
+}
+
+fn wanted_single(topics: &[OffsetFetchRequestTopic]) -> Vec<(StrBytes, i32)> {
+    wanted(topics.iter().map(|topic| (&topic.name, topic.partition_indexes.as_slice())))
 }
 
 /// What is told of one partition.
@@ -182,6 +187,16 @@ mod tests {
             })
             .collect();
         assert_eq!(told, [("b", vec![(0, 7), (2, -1)]), ("a", vec![(1, -1)])]);
+    }
+
+    #[test]
+    fn a_partition_that_is_named_twice_is_asked_for_once() {
+        let name = |name| TopicName(StrBytes::from_static_str(name));
+        let topics = [(&name("a"), &[1, 0, 1][..]), (&name("b"), &[1]), (&name("a"), &[0, 2])];
+        let wanted: Vec<_> =
+            wanted(topics.into_iter()).into_iter().map(|(topic, index)| (topic.to_string(), index)).collect();
+        let expected = [("a", 1), ("a", 0), ("b", 1), ("a", 2)];
+        assert_eq!(wanted, expected.map(|(topic, index)| (topic.to_owned(), index)));
     }
 
     #[test]

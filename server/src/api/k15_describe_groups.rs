@@ -1,8 +1,10 @@
 //! DescribeGroups (key 15), versions 0 to 6: state, protocol and members of groups.
 //!
 //! A group that does not exist is `Dead`, without an error up to version 5 and with GROUP_ID_NOT_FOUND in version 6. What
-//! members said about themselves, and their assignments, are told while the group is stable.
+//! members said about themselves, and their assignments, are told while the group is stable. A group that is named twice is
+//! described once.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use kafka_protocol::messages::describe_groups_response::{
@@ -36,7 +38,9 @@ const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8;
 const NOT_FOUND_FROM: i16 = 6;
 
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
-    let body: DescribeGroupsRequest = request.decode(SHAPE)?;
+    let mut body: DescribeGroupsRequest = request.decode(SHAPE)?;
+    let mut seen = HashSet::new();
+    body.groups.retain(|group| seen.insert(group.clone()));
     let ids: Vec<_> = body.groups.iter().map(|group| group.0.clone()).collect();
     let described = group::describe(&shard, ids).await;
     let operations = if body.include_authorized_operations { GROUP_OPERATIONS } else { NO_OPERATIONS };

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use thalweg_engine::reactor::sync::{Latch, OneshotReceiver, oneshot};
 
 use super::action::{GroupError, Identity, Join, Joined, StoreError, Sync, Synced, Ticket};
 use super::coordinator::happen;
-use super::describe::{Described, Listed};
+use super::describe::Listed;
 use super::home::{Effect, Entry, Home, Slot};
 use super::offsets::CommittedOffset;
 use super::state::Group;
@@ -32,7 +31,7 @@ pub type Fetched = (StrBytes, i32, Option<CommittedOffset>);
 
 /// Which groups may have no name: those that never join one only keep offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Naming {
+pub(super) enum Naming {
     Any,
     NotEmpty,
 }
@@ -41,7 +40,7 @@ enum Naming {
 ///
 /// # Errors
 /// [`GroupError::NotCoordinator`] while there is no offsets topic: FindCoordinator creates it.
-fn locate(shard: &ServerShard, group: &str, naming: Naming) -> Result<PartitionId, GroupError> {
+pub(super) fn locate(shard: &ServerShard, group: &str, naming: Naming) -> Result<PartitionId, GroupError> {
     if group.len() > STRING_BYTES_MAX || (naming == Naming::NotEmpty && group.is_empty()) {
         return Err(GroupError::InvalidGroupId);
     }
@@ -250,7 +249,7 @@ fn adds_any(slot: &Slot, offsets: &[Commit]) -> bool {
     offsets.iter().any(|(topic, index, _)| !group.offsets().contains(topic, *index))
 }
 
-async fn settled(stored: OneshotReceiver<Result<(), StoreError>>) -> Result<(), GroupError> {
+pub(super) async fn settled(stored: OneshotReceiver<Result<(), StoreError>>) -> Result<(), GroupError> {
     match stored.await {
         Ok(result) => result.map_err(GroupError::from),
         // The server is ending.
@@ -271,7 +270,7 @@ pub async fn fetch(
     at_home(shard, partition, async move |_, home: Rc<Home>| Ok(fetch_here(&home, &group, wanted))).await
 }
 
-fn fetch_here(home: &Home, group: &str, wanted: Option<Vec<(StrBytes, i32)>>) -> Vec<Fetched> {
+pub(super) fn fetch_here(home: &Home, group: &str, wanted: Option<Vec<(StrBytes, i32)>>) -> Vec<Fetched> {
     let slot = home.slot(group);
     let group = slot.as_ref().map(|slot| slot.group.borrow());
     let offsets =
@@ -290,80 +289,6 @@ fn fetch_here(home: &Home, group: &str, wanted: Option<Vec<(StrBytes, i32)>>) ->
             .map(|(topic, index, committed)| (topic.clone(), index, Some(committed.clone())))
             .collect(),
     }
-}
-
-/// Of work on several groups, in their order.
-type Results<R> = Pin<Box<dyn Future<Output = Vec<Result<R, GroupError>>>>>;
-
-/// On the shard that these groups live on.
-type Work<R> = fn(Rc<ServerShard>, Vec<(PartitionId, StrBytes)>) -> Results<R>;
-
-/// Work on many groups, each where it lives; results in their order.
-async fn on_groups<R: Send + 'static>(
-    shard: &Rc<ServerShard>,
-    groups: Vec<StrBytes>,
-    naming: Naming,
-    work: Work<R>,
-) -> Vec<Result<R, GroupError>> {
-    let located: Vec<_> = groups
-        .into_iter()
-        .map(|group| locate(shard, &group, naming).map(|partition| (partition, group)))
-        .collect();
-    let questions: Vec<(ShardId, (PartitionId, StrBytes))> = located
-        .iter()
-        .flatten()
-        .map(|(partition, group)| (shard.home(*partition), (*partition, group.clone())))
-        .collect();
-    let mut answers = scatter(shard, questions, work).await.into_iter();
-    let answer = |place: Result<_, GroupError>| match place {
-        Ok(_) => answers.next().flatten().unwrap_or(Err(GroupError::NotAvailable)),
-        Err(error) => Err(error),
-    };
-    located.into_iter().map(answer).collect()
-}
-
-/// Describes groups; None for one that does not exist.
-pub async fn describe(
-    shard: &Rc<ServerShard>,
-    groups: Vec<StrBytes>,
-) -> Vec<Result<Option<Described>, GroupError>> {
-    on_groups(shard, groups, Naming::Any, |there, groups| {
-        Box::pin(async move {
-            let describe = |(partition, group): (PartitionId, StrBytes)| {
-                let home = there.groups.home(&there, partition)?;
-                Ok(home.slot(&group).map(|slot| slot.group.borrow().describe()))
-            };
-            groups.into_iter().map(describe).collect()
-        })
-    })
-    .await
-}
-
-/// Deletes groups with all their offsets; gone for good when it returns.
-pub async fn delete(shard: &Rc<ServerShard>, groups: Vec<StrBytes>) -> Vec<Result<(), GroupError>> {
-    on_groups(shard, groups, Naming::Any, |there, groups| {
-        Box::pin(async move {
-            let begun: Vec<_> = groups
-                .into_iter()
-                .map(|(partition, group)| {
-                    let home = there.groups.home(&there, partition)?;
-                    let slot = home.slot(&group).ok_or(GroupError::NotFound)?;
-                    let (done, stored) = oneshot();
-                    expiry::remove_group(&there, &home, &slot, Some(done))?;
-                    Ok(stored)
-                })
-                .collect();
-            let mut results = Vec::with_capacity(begun.len());
-            for begun in begun {
-                results.push(match begun {
-                    Ok(stored) => settled(stored).await,
-                    Err(error) => Err(error),
-                });
-            }
-            results
-        })
-    })
-    .await
 }
 
 /// Deletes the offsets of some partitions of a group; one result for each, in their order.

@@ -55,6 +55,21 @@ impl Group {
     }
 }
 
+impl Described {
+    /// Bytes that it takes in an answer, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.members.iter().map(DescribedMember::bytes).sum()
+    }
+}
+
+impl DescribedMember {
+    fn bytes(&self) -> usize {
+        let instance = self.instance_id.as_ref().map_or(0, |id| id.len());
+        let texts = self.member_id.len() + instance + self.client_id.len() + self.client_host.len();
+        size_of::<DescribedMember>() + texts + self.metadata.len() + self.assignment.len()
+    }
+}
+
 impl Coordinator {
     /// The groups of this shard that are there to be seen.
     pub(super) fn listed(&self) -> Vec<Listed> {

@@ -30,6 +30,7 @@ pub mod record;
 mod removal;
 #[cfg(test)]
 mod rig;
+mod several;
 #[cfg(test)]
 mod simulation;
 mod state;
@@ -46,8 +47,7 @@ pub use action::{
     Ticket,
 };
 pub use call::{
-    Commit, Fetched, commit, delete, delete_offsets, describe, fetch, heartbeat, join, leave, list, sync,
-    topics_deleted,
+    Commit, Fetched, commit, delete_offsets, fetch, heartbeat, join, leave, list, sync, topics_deleted,
 };
 pub use coordinator::{Coordinator, start};
 pub use describe::{Described, DescribedMember, Listed};
@@ -55,6 +55,7 @@ pub use load::Replay;
 pub use offsets::{CommittedOffset, Offsets};
 pub use placement::{OFFSETS_TOPIC, partition_of};
 pub use record::STRING_BYTES_MAX;
+pub use several::{delete, describe, fetch_several};
 pub use state::{Group, Limits, Phase};
 pub use subscription::subscribed_topics;
 pub use topic::{ensure_topic, log_options, topic_settings};

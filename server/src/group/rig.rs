@@ -160,6 +160,26 @@ fn a_group_that_is_deleted_stays_deleted_however_large_its_tombstones_are() {
     assert_eq!(rig.fetch("g").unwrap().len(), 0);
 }
 
+#[test]
+fn an_answer_about_several_groups_is_bounded_and_its_rest_can_be_asked_for() {
+    let world = SimWorld::new(SimOptions::new(1));
+    let rig = Rig::start(&world);
+    let metadata = "m".repeat(bounds::GROUPS_ANSWER_BYTES_MAX);
+    for name in ["a", "b"] {
+        let home = rig.home(name);
+        let mut group = Group::new(coordinator::limits(&rig.shard));
+        group.offsets_mut().load("t", 0, committed(&metadata));
+        rig.shard.groups.insert(&home, name, group);
+    }
+    let fetch = |names: &'static [&'static str]| {
+        let wanted = names.iter().map(|name| (text(name), None)).collect();
+        let fetched = rig.run(async |shard| fetch_several(&shard, wanted).await);
+        fetched.into_iter().map(|fetched| fetched.map(|offsets| offsets.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(fetch(&["none", "a", "b", "none"])[..3], [Ok(0), Ok(1), Err(GroupError::NotAvailable)]);
+    assert_eq!(fetch(&["b"]), [Ok(1)]);
+}
+
 fn join_request() -> Join {
     Join {
         member_id: StrBytes::new(),
