@@ -138,6 +138,9 @@ pub const GROUP_TICK_MS: u64 = 100;
 /// Groups of one shard.
 pub const GROUPS_PER_SHARD_MAX: usize = 200_000;
 
+/// Groups that are looked at between two turns for others of the shard.
+pub const GROUPS_PER_TURN: usize = 1000;
+
 /// Bytes that one shard puts into an answer about several groups; the one that goes beyond is told whole.
 pub const GROUPS_ANSWER_BYTES_MAX: usize = 16 << 20;
 
@@ -154,6 +157,12 @@ pub const GROUP_RECORD_OVERHEAD_BYTES: usize = 40;
 pub const GROUP_READ_BYTES: usize = 1 << 20;
 
 const _: () = assert!(GROUP_BATCH_BYTES <= GROUP_READ_BYTES);
+
+/// Pause before a failed read of the offsets topic is tried again; it doubles up to the larger one.
+pub const GROUP_READ_PAUSE_MIN: Duration = Duration::from_millis(100);
+pub const GROUP_READ_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+const _: () = assert!(GROUP_READ_PAUSE_MIN.as_millis() <= GROUP_READ_PAUSE_MAX.as_millis());
 
 /// Bytes of a text about a member that its client chooses: with what is added to it, it must fit into an int16 of a record.
 pub const CLIENT_TEXT_BYTES_MAX: usize = 16 << 10;

@@ -2,7 +2,7 @@
 //! version 5 (KIP-848).
 //!
 //! All groups here are of the type `classic`. While some are still being read, those that are known are listed, with
-//! COORDINATOR_LOAD_IN_PROGRESS.
+//! COORDINATOR_LOAD_IN_PROGRESS; with NOT_COORDINATOR if some cannot be.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::shape::{Shape, plain_array, string};
 use super::{Api, Reply, Request, RequestError};
 use crate::errors;
-use crate::group::{self, GroupError, Listed};
+use crate::group::{self, Listed};
 use crate::shard::ServerShard;
 
 pub const API: Api = Api {
@@ -32,12 +32,10 @@ const CLASSIC: &str = "classic";
 async fn handle(shard: Rc<ServerShard>, request: Request) -> Result<Reply, RequestError> {
     let asked: ListGroupsRequest = request.decode(SHAPE)?;
     let response = match group::list(&shard).await {
-        Ok((groups, loading)) => {
+        Ok((groups, missing)) => {
             let listed = groups.into_iter().filter(|group| is_wanted(group, &asked));
             let listed: Vec<_> = listed.map(|group| respond(group, request.version)).collect();
-            ListGroupsResponse::default()
-                .with_error_code(errors::group_code(loading.then_some(GroupError::Loading)))
-                .with_groups(listed)
+            ListGroupsResponse::default().with_error_code(errors::group_code(missing)).with_groups(listed)
         }
         Err(error) => ListGroupsResponse::default().with_error_code(errors::of_group(error).code()),
     };

@@ -12,8 +12,8 @@ use thalweg_engine::id::{PartitionId, ShardId};
 use thalweg_engine::reactor::sync::{Latch, OneshotReceiver, oneshot};
 
 use super::action::{GroupError, Identity, Join, Joined, StoreError, Sync, Synced, Ticket};
-use super::coordinator::happen;
-use super::describe::Listed;
+use super::coordinator::{self, Missing, happen};
+use super::describe::{self, Listed};
 use super::home::{Effect, Entry, Home, Slot};
 use super::offsets::CommittedOffset;
 use super::state::Group;
@@ -335,25 +335,31 @@ fn check_each(
     }
 }
 
-/// All groups of all shards. The flag: some are still being read.
-pub async fn list(shard: &Rc<ServerShard>) -> Result<(Vec<Listed>, bool), GroupError> {
+/// All groups of all shards that are known, and why some may not be.
+///
+/// # Errors
+/// [`GroupError::NotAvailable`] when a shard has ended.
+pub async fn list(shard: &Rc<ServerShard>) -> Result<(Vec<Listed>, Option<GroupError>), GroupError> {
     let shards = (0..shard.shards).map(|id| (ShardId(id), ())).collect();
     let listed = scatter(shard, shards, |there, asked| async move {
-        let here = (there.groups.listed(), there.groups.is_loading());
-        asked.iter().map(|()| here.clone()).collect()
+        let here = (describe::listed(&there).await, there.groups.missing());
+        std::iter::repeat_n(here, asked.len()).collect()
     });
-    let (mut groups, mut loading) = (Vec::new(), false);
+    let (mut groups, mut missing) = (Vec::new(), Missing::default());
     for answer in listed.await {
-        let (here, is_loading) = answer.ok_or(GroupError::NotAvailable)?;
+        let (here, missing_here) = answer.ok_or(GroupError::NotAvailable)?;
         groups.extend(here);
-        loading |= is_loading;
+        missing |= missing_here;
     }
-    Ok((groups, loading))
+    Ok((groups, missing.reason()))
 }
 
 /// Forgets what all groups committed for topics that have been deleted; gone for good when it returns, but for groups that
-/// are still being read: theirs go when they have been.
+/// are still being read: theirs go when they have been. With the offsets topic all groups go.
 pub async fn topics_deleted(shard: &Rc<ServerShard>, topics: HashSet<String>) {
+    if topics.contains(OFFSETS_TOPIC) {
+        return homes_deleted(shard).await;
+    }
     let topics = Arc::new(topics);
     let shards = (0..shard.shards).map(|id| (ShardId(id), Arc::clone(&topics))).collect();
     let told = scatter(shard, shards, |there, asked: Vec<Arc<HashSet<String>>>| async move {
@@ -364,6 +370,16 @@ pub async fn topics_deleted(shard: &Rc<ServerShard>, topics: HashSet<String>) {
             }
         }
         vec![(); asked.len()]
+    });
+    drop(told.await);
+}
+
+/// Forgets all groups: what they lived in has been deleted.
+async fn homes_deleted(shard: &Rc<ServerShard>) {
+    let shards = (0..shard.shards).map(|id| (ShardId(id), ())).collect();
+    let told = scatter(shard, shards, |there, asked| async move {
+        coordinator::forget_stale_homes(&there).await;
+        asked
     });
     drop(told.await);
 }

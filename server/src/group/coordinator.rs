@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::ops::BitOrAssign;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use thalweg_engine::id::PartitionId;
 use thalweg_engine::io::Monotonic;
 use thalweg_engine::reactor::sync::Notify;
 
+use super::OFFSETS_TOPIC;
 use super::action::{Action, Clock, GroupError, StoreError};
 use super::home::{Effect, Entry, Home, Readiness, Slot};
 use super::load;
 use super::removal::Extent;
 use super::state::{Group, Limits};
 use super::waits::{Answer, Waits, deliver};
-use crate::bounds::{GROUP_MEMBER_BYTES_MAX, GROUP_MEMBERS_MAX, GROUPS_PER_SHARD_MAX};
+use crate::bounds::{GROUP_MEMBER_BYTES_MAX, GROUP_MEMBERS_MAX, GROUPS_PER_SHARD_MAX, GROUPS_PER_TURN};
 use crate::shard::ServerShard;
 
 /// See the module.
@@ -73,19 +75,16 @@ impl Coordinator {
         self.homes.borrow().values().cloned().collect()
     }
 
-    pub(super) fn is_loading(&self) -> bool {
-        self.homes.borrow().values().any(|home| home.readiness.get() == Readiness::Loading)
+    /// Which homes' groups are not known.
+    pub(super) fn missing(&self) -> Missing {
+        let homes = self.homes.borrow();
+        let any = |readiness| homes.values().any(|home| home.readiness.get() == readiness);
+        Missing { loading: any(Readiness::Loading), failed: any(Readiness::Failed) }
     }
 
-    /// Forgets the homes that `is_gone` says so of, and all their groups.
-    pub(super) fn forget_homes(&self, is_gone: impl Fn(PartitionId) -> bool) {
-        let gone: Vec<_> = self.homes.borrow().keys().copied().filter(|id| is_gone(*id)).collect();
-        for id in gone {
-            let Some(home) = self.homes.borrow_mut().remove(&id) else { continue };
-            for slot in home.slots() {
-                self.forget(&home, &slot);
-            }
-        }
+    /// Whether the home has not been forgotten.
+    pub(super) fn is_current(&self, home: &Rc<Home>) -> bool {
+        self.homes.borrow().get(&home.id.partition).is_some_and(|current| Rc::ptr_eq(current, home))
     }
 
     /// The group, made if it is not there.
@@ -165,6 +164,48 @@ impl Coordinator {
         let slot = entry.remove();
         slot.scheduled.set(None);
         Some(slot)
+    }
+}
+
+/// Which groups are not known.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Missing {
+    loading: bool,
+    failed: bool,
+}
+
+impl BitOrAssign for Missing {
+    fn bitor_assign(&mut self, other: Missing) {
+        self.loading |= other.loading;
+        self.failed |= other.failed;
+    }
+}
+
+impl Missing {
+    /// What to say of it. While some are being read a client asks again, and is told then of those that cannot be.
+    pub fn reason(self) -> Option<GroupError> {
+        match self {
+            Missing { loading: true, .. } => Some(GroupError::Loading),
+            Missing { failed: true, .. } => Some(GroupError::NotCoordinator),
+            Missing { loading: false, failed: false } => None,
+        }
+    }
+}
+
+/// Forgets the homes of an offsets topic that has been deleted, with all their groups.
+pub(super) async fn forget_stale_homes(shard: &Rc<ServerShard>) {
+    let topic = shard.metadata.image().topic(OFFSETS_TOPIC).map(|topic| topic.id);
+    let is_stale = |partition: &PartitionId| Some(partition.topic) != topic;
+    let stale: Vec<_> =
+        shard.groups.homes.borrow_mut().extract_if(|partition, _| is_stale(partition)).collect();
+    for (_, home) in stale {
+        for slots in home.slots().chunks(GROUPS_PER_TURN) {
+            for slot in slots {
+                happen(shard, &home, slot, |group, clock, out| group.disband(clock, out));
+                shard.groups.forget(&home, slot);
+            }
+            shard.io.yield_now().await;
+        }
     }
 }
 
@@ -263,7 +304,7 @@ pub(super) fn settle(
 pub fn start(shard: &Rc<ServerShard>) {
     let partitions: Vec<_> = {
         let image = shard.metadata.image();
-        let topic = image.topic(super::OFFSETS_TOPIC);
+        let topic = image.topic(OFFSETS_TOPIC);
         topic.map(|topic| topic.partition_ids().collect()).unwrap_or_default()
     };
     for partition in partitions.into_iter().filter(|partition| shard.home(*partition) == shard.id) {
@@ -282,6 +323,7 @@ async fn watch_timers(shard: Rc<ServerShard>) {
             if let Some(home) = home {
                 happen(&shard, &home, &slot, Group::tick);
             }
+            shard.io.yield_now().await;
         }
         let next = shard.groups.timers.borrow().first_key_value().map(|((at, _), _)| *at);
         let wait = next.map_or(IDLE_LOOK, |at| at.since(shard.io.now()));

@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 
-use super::coordinator::Coordinator;
+use super::home::Slot;
 use super::state::{Group, Phase};
+use crate::bounds::GROUPS_PER_TURN;
+use crate::shard::ServerShard;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,23 +72,23 @@ impl DescribedMember {
     }
 }
 
-impl Coordinator {
-    /// The groups of this shard that are there to be seen.
-    pub(super) fn listed(&self) -> Vec<Listed> {
-        let mut listed = Vec::new();
-        for home in self.ready_homes() {
-            for slot in home.groups.borrow().values() {
-                let group = slot.group.borrow();
-                if group.phase() == Phase::Dead {
-                    continue;
-                }
-                listed.push(Listed {
-                    group: StrBytes::from_string(slot.name.clone()),
-                    protocol_type: group.protocol_type().cloned().unwrap_or_default(),
-                    phase: group.phase(),
-                });
-            }
+/// The groups of this shard that are there to be seen.
+pub(super) async fn listed(shard: &ServerShard) -> Vec<Listed> {
+    let mut listed = Vec::new();
+    for home in shard.groups.ready_homes() {
+        for slots in home.slots().chunks(GROUPS_PER_TURN) {
+            listed.extend(slots.iter().filter_map(|slot| list(slot)));
+            shard.io.yield_now().await;
         }
-        listed
     }
+    listed
+}
+
+fn list(slot: &Slot) -> Option<Listed> {
+    let group = slot.group.borrow();
+    (group.phase() != Phase::Dead).then(|| Listed {
+        group: StrBytes::from_string(slot.name.clone()),
+        protocol_type: group.protocol_type().cloned().unwrap_or_default(),
+        phase: group.phase(),
+    })
 }

@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 use thalweg_engine::reactor::sync::{OneshotReceiver, oneshot};
 
 use super::action::StoreError;
-use super::coordinator::{clock, happen};
+use super::coordinator::{clock, forget_stale_homes, happen};
 use super::home::{Done, Home, Readiness, Slot};
 use super::removal::{self, Extent};
 use super::state::Phase;
@@ -18,8 +18,7 @@ use crate::shard::ServerShard;
 pub(super) async fn run(shard: Rc<ServerShard>) {
     loop {
         shard.io.sleep(shard.config.groups.retention_check_interval).await;
-        let topic = shard.metadata.image().topic(super::OFFSETS_TOPIC).map(|topic| topic.id);
-        shard.groups.forget_homes(|partition| Some(partition.topic) != topic);
+        forget_stale_homes(&shard).await;
         for home in shard.groups.ready_homes() {
             for slot in home.slots() {
                 expire(&shard, &home, &slot);

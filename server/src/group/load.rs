@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use thalweg_engine::error::ReadError;
 use thalweg_engine::log::{ReadRequest, unpack};
 use thalweg_protocol::batch::{BatchHeaderWalker, BatchView, Codec, Record, Records};
 
@@ -17,7 +18,7 @@ use super::home::{Home, Readiness};
 use super::offsets::{CommittedOffset, Offsets};
 use super::record::{GroupMetadata, Key, RecordFault, decode_group, decode_key, decode_offset};
 use super::state::Group;
-use crate::bounds::GROUP_READ_BYTES;
+use crate::bounds::{GROUP_READ_BYTES, GROUP_READ_PAUSE_MAX, GROUP_READ_PAUSE_MIN, GROUPS_PER_TURN};
 use crate::shard::ServerShard;
 
 /// What the records have said so far.
@@ -80,10 +81,23 @@ pub(super) fn begin(shard: &Rc<ServerShard>, home: &Rc<Home>) {
 async fn read(shard: &ServerShard, home: &Home) -> Result<Replay, String> {
     let mut replay = Replay::default();
     let mut rested = 0;
+    let mut pause = GROUP_READ_PAUSE_MIN;
     let mut offset = home.log.log_start();
     while offset < home.log.high_watermark() {
         let request = ReadRequest { offset, max_bytes: GROUP_READ_BYTES, at_least_one: true };
-        let slice = home.log.read(request).await.map_err(|error| error.to_string())?;
+        let slice = match home.log.read(request).await {
+            Ok(slice) => slice,
+            Err(ReadError::Io(failure)) => {
+                // It may pass; the groups are not given up for it.
+                let partition = home.log.name();
+                tracing::warn!(%partition, "Its consumer groups cannot be read, next attempt in {pause:?}: {failure}");
+                shard.io.sleep(pause).await;
+                pause = (2 * pause).min(GROUP_READ_PAUSE_MAX);
+                continue;
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        pause = GROUP_READ_PAUSE_MIN;
         if slice.next_offset <= offset {
             return Err(format!("nothing can be read at offset {offset}"));
         }
@@ -129,19 +143,20 @@ async fn adopt(shard: &Rc<ServerShard>, home: &Rc<Home>, replay: Replay) -> usiz
         if stored.metadata.is_none() && stored.offsets.is_empty() {
             continue;
         }
+        if adopted % GROUPS_PER_TURN == 0 {
+            shard.io.yield_now().await;
+            // The topic may have been deleted meanwhile: nobody would ever forget these groups.
+            if !shard.groups.is_current(home) {
+                break;
+            }
+        }
         let group = Group::loaded(limits(shard), stored.metadata, stored.offsets, clock(shard));
         let slot = shard.groups.insert(home, &name, group);
         expiry::drop_orphans(shard, home, &slot);
         adopted += 1;
-        if adopted % ADOPTED_PER_TURN == 0 {
-            shard.io.yield_now().await;
-        }
     }
     adopted
 }
-
-/// Groups between two turns for others.
-const ADOPTED_PER_TURN: usize = 1000;
 
 /// Where a record comes from.
 #[derive(Clone, Copy)]

@@ -90,6 +90,22 @@ impl Group {
         true
     }
 
+    /// The group is gone with what it lived in: whoever waits looks for it anew, and nothing is due any more.
+    pub fn disband(&mut self, clock: Clock, out: &mut Vec<Action>) {
+        for member in self.members.values_mut() {
+            if let Some(ticket) = member.joining.take() {
+                let refused = Joined::refused(member.id.clone(), GroupError::NotCoordinator);
+                out.push(Action::AnswerJoin(ticket, refused));
+            }
+            if let Some(ticket) = member.syncing.take() {
+                out.push(Action::AnswerSync(ticket, Synced::refused(GroupError::NotCoordinator)));
+            }
+        }
+        self.joining = 0;
+        self.due = None;
+        self.enter(Phase::Dead, clock);
+    }
+
     /// Time has passed: whatever is due happens. To be called when [`due`](Group::due) is reached; earlier is harmless.
     pub fn tick(&mut self, clock: Clock, out: &mut Vec<Action>) {
         let is_due = |at: Monotonic| at <= clock.now;

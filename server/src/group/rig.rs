@@ -161,6 +161,34 @@ fn a_group_that_is_deleted_stays_deleted_however_large_its_tombstones_are() {
 }
 
 #[test]
+fn a_read_that_fails_once_does_not_make_groups_unavailable() {
+    let world = SimWorld::new(SimOptions::new(1));
+    let rig = Rig::start(&world);
+    rig.commit("g", 60);
+    rig.stop();
+    let rig = Rig::without_groups(&world);
+    let fault = world.inject(Fault::error(Errno::EIO).on(OpKind::Read).path(OFFSETS_TOPIC));
+    rig.run(async |shard| super::start(&shard));
+    rig.runner.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(rig.fetch("g"), Err(GroupError::Loading));
+    assert_eq!(rig.run(async |shard| list(&shard).await.unwrap().1), Some(GroupError::Loading));
+    world.lift(fault);
+    rig.runner.run_for(bounds::GROUP_READ_PAUSE_MAX).unwrap();
+    assert_eq!(rig.fetch("g").unwrap().len(), 60);
+    assert_eq!(rig.run(async |shard| list(&shard).await.unwrap().1), None);
+}
+
+#[test]
+fn a_home_that_cannot_be_read_is_told_of() {
+    let world = SimWorld::new(SimOptions::new(1));
+    let rig = Rig::start(&world);
+    rig.commit("g", 1);
+    rig.home("g").readiness.set(home::Readiness::Failed);
+    let (groups, missing) = rig.run(async |shard| list(&shard).await.unwrap());
+    assert_eq!((groups.len(), missing), (0, Some(GroupError::NotCoordinator)));
+}
+
+#[test]
 fn an_answer_about_several_groups_is_bounded_and_its_rest_can_be_asked_for() {
     let world = SimWorld::new(SimOptions::new(1));
     let rig = Rig::start(&world);
@@ -194,6 +222,37 @@ fn join_request() -> Join {
         can_skip_assignment: false,
         fresh: Uuid::from_u128(1),
     }
+}
+
+/// They lived on until the next look at expired offsets, and took commits that were stored nowhere.
+#[test]
+fn groups_end_with_their_topic_and_whoever_waits_is_told() {
+    let world = SimWorld::new(SimOptions::new(1));
+    let rig = Rig::start(&world);
+    rig.commit("other", 3);
+    let first = rig.run(async |shard| join(&shard, text("g"), join_request(), &Latch::new()).await);
+    let sync = Sync {
+        member: Identity {
+            member_id: first.member_id.clone(),
+            generation: first.generation,
+            ..Identity::default()
+        },
+        protocol_type: None,
+        protocol: None,
+        assignments: Vec::new(),
+    };
+    assert_eq!(rig.run(async |shard| super::sync(&shard, text("g"), sync, &Latch::new()).await).error, None);
+    let shard = Rc::clone(&rig.shard);
+    let second = Join { fresh: Uuid::from_u128(2), ..join_request() };
+    let waits =
+        rig.runner.io(0).spawn("join", async move { join(&shard, text("g"), second, &Latch::new()).await });
+    rig.runner.run_for(Duration::from_millis(100)).unwrap();
+    rig.run(async |shard| {
+        let offsets_topic = TopicRef::Name(OFFSETS_TOPIC.to_owned());
+        metadata::delete_topics(&shard, vec![offsets_topic]).await.remove(0).unwrap();
+    });
+    assert_eq!((rig.shard.groups.groups.get(), rig.shard.groups.offsets.get()), (0, 0));
+    assert_eq!(rig.run(async |_| waits.await).error, Some(GroupError::NotCoordinator));
 }
 
 #[test]
