@@ -120,6 +120,13 @@ impl Rig {
         topic.partition(partition_of(group, topic.partitions.len())).unwrap()
     }
 
+    fn create_long_topic(&self) {
+        let spec = metadata::TopicSpec::with_defaults(long_topic().to_string());
+        let created =
+            self.run(async |shard| metadata::create_topics(&shard, vec![spec], false).await.remove(0));
+        created.unwrap();
+    }
+
     /// Commits offset 7 for `count` partitions of a topic with a long name.
     fn commit(&self, group: &'static str, count: i32) {
         self.run(async move |shard| {
@@ -151,6 +158,7 @@ fn committed(metadata: &str) -> CommittedOffset {
 fn a_group_that_is_deleted_stays_deleted_however_large_its_tombstones_are() {
     let world = SimWorld::new(SimOptions::new(1));
     let rig = Rig::start(&world);
+    rig.create_long_topic();
     rig.commit("g", 520);
     assert_eq!(rig.run(async |shard| delete(&shard, vec![text("g")]).await), [Ok(())]);
     assert_eq!((rig.fetch("g").unwrap().len(), rig.shard.groups.offsets.get()), (0, 0));
@@ -161,9 +169,33 @@ fn a_group_that_is_deleted_stays_deleted_however_large_its_tombstones_are() {
 }
 
 #[test]
+fn offsets_go_with_their_topic() {
+    let world = SimWorld::new(SimOptions::new(1));
+    let rig = Rig::start(&world);
+    rig.create_long_topic();
+    rig.commit("g", 60);
+    let long = TopicRef::Name(long_topic().to_string());
+    rig.run(async |shard| metadata::delete_topics(&shard, vec![long]).await.remove(0).unwrap());
+    assert_eq!(rig.fetch("g").unwrap().len(), 0);
+    // As a crash leaves it between the removal of a topic and the tombstones.
+    rig.commit("g", 60);
+    assert_eq!(rig.fetch("g").unwrap().len(), 60);
+    rig.stop();
+    let rig = Rig::start(&world);
+    rig.runner.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(rig.fetch("g").unwrap().len(), 0);
+    rig.create_long_topic();
+    rig.stop();
+    let rig = Rig::start(&world);
+    rig.runner.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(rig.fetch("g").unwrap().len(), 0, "the tombstones were stored");
+}
+
+#[test]
 fn a_read_that_fails_once_does_not_make_groups_unavailable() {
     let world = SimWorld::new(SimOptions::new(1));
     let rig = Rig::start(&world);
+    rig.create_long_topic();
     rig.commit("g", 60);
     rig.stop();
     let rig = Rig::without_groups(&world);
