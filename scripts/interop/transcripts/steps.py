@@ -56,7 +56,8 @@ class Steps:
 
         def poll():
             while not stop.is_set():
-                consumer.poll(timeout_ms=100)
+                # Not short: kafka-python 3.0.12 loses an assignment that comes after poll's time is up.
+                consumer.poll(timeout_ms=1_000)
                 if consumer.assignment():
                     ready.set()
             consumer.close(autocommit=False)
