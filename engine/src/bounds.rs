@@ -98,6 +98,18 @@ pub const CHUNK_IDLE_MS: u64 = 10_000;
 /// Segment writes in flight per shard and directory.
 pub const SEGMENT_WRITES_MAX: usize = 8;
 
+/// Of those, writes of full chunks while writing keeps up. Few, because the journal's commits share the device with them,
+/// and clients wait for those.
+pub const SEGMENT_WRITES_PACED: usize = 2;
+
+/// One write of a chunk while writing keeps up, bytes: what a commit may find before it in the device's queue.
+pub const SEGMENT_WRITE_BYTES: usize = 256 << 10;
+
+/// Acknowledged and not yet in segments, bytes per shard and directory: with more, writing has fallen behind and is not
+/// paced. Nor is it with more than [`JOURNAL_SHORT_PERCENT`] of the journal in use: appends would soon have to wait.
+pub const SEGMENT_BACKLOG_BYTES: u64 = 32 << 20;
+pub const JOURNAL_SHORT_PERCENT: u64 = 75;
+
 /// Bytes of one allocation step of a segment, doubled from the smallest to the largest as it grows.
 pub const ALLOCATE_BYTES_MIN: u64 = 64 << 10;
 pub const ALLOCATE_BYTES_MAX: u64 = 64 << 20;
@@ -200,6 +212,7 @@ pub const CLEAN_BUSY_SHARE: u32 = 4;
 pub const CLEAN_PAUSE_MAX: Duration = Duration::from_millis(10);
 
 const _: () = assert!(CLEAN_WINDOW_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
+const _: () = assert!(SEGMENT_WRITE_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
 const _: () = assert!(JOURNAL_PEEK_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
 const _: () = assert!(JOURNAL_SCAN_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
 const _: () = assert!(CLEAN_SLICE_BYTES <= CLEAN_WINDOW_BYTES);

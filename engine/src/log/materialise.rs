@@ -25,7 +25,7 @@ use crate::volume::{replace_file, write_file};
 pub(crate) enum Goal {
     /// Sealed chunks: whole pages, and the last page of a closed segment.
     Sealed,
-    /// Everything committed, the partial last page padded with zeros.
+    /// Everything committed so far, the partial last page padded with zeros.
     Committed,
 }
 
@@ -46,7 +46,8 @@ struct Write {
 }
 
 impl Log {
-    /// Writes the tail as far as `goal` says, and finishes segments that were rolled.
+    /// Writes the tail as far as `goal` says, and finishes segments that were rolled. Full chunks alone give way to whoever
+    /// else wants the log's files, and are queued again.
     ///
     /// # Errors
     /// The first failed step. A full disk is also noted on the volume; the data stays in memory and in the journal.
@@ -57,14 +58,24 @@ impl Log {
         if self.is_removed() {
             return Ok(());
         }
+        let until = match goal {
+            Goal::Sealed => i64::MAX,
+            // As of now: with appends that keep pace there would be no end.
+            Goal::Committed => self.state.borrow().committed,
+        };
         loop {
-            let next = self.next_write(goal);
+            let next = self.next_write(goal, until);
             let Some(write) = next else { break };
-            let outcome = self.write(&write).await;
+            let outcome = self.write(&write, goal).await;
             self.note_disk(&outcome);
             outcome?;
             self.note_written(&write);
             self.finish_segments().await?;
+            if goal == Goal::Sealed && self.materialising.is_awaited() {
+                // Paced, it may never come to an end; a checkpoint must.
+                self.enqueue();
+                return Ok(());
+            }
         }
         self.finish_segments().await
     }
@@ -77,13 +88,15 @@ impl Log {
         }
     }
 
-    fn next_write(&self, goal: Goal) -> Option<Write> {
+    /// The next write of what lies before offset `until`.
+    fn next_write(&self, goal: Goal, until: i64) -> Option<Write> {
         let state = self.state.borrow();
-        let committed = state.committed;
+        let committed = state.committed.min(until);
         state.tail.chunks().iter().find_map(|chunk| plan(chunk, committed, goal))
     }
 
-    async fn write(&self, write: &Write) -> Result<(), IoFailure> {
+    async fn write(&self, write: &Write, goal: Goal) -> Result<(), IoFailure> {
+        let _turn = if goal == Goal::Sealed { self.volume.pace().await } else { None };
         let _slot = self.volume.writes.acquire(1).await;
         let end = write.file_start
             + (write.from + write.pages.len()) as u64
@@ -94,8 +107,12 @@ impl Log {
         let position = write.file_start + write.from as u64;
         let failed = |error| IoFailure::new("write", &path, error);
         self.state.borrow_mut().unsynced.insert(write.segment);
-        if !write.pages.is_empty() {
-            file.write_at(write.pages.clone(), position, false).await.map_err(failed)?;
+        // One piece after the other: a large write would hold up the journal's commits on their way to the device.
+        let mut rest = write.pages.clone();
+        while !rest.is_empty() {
+            let at = position + (write.pages.len() - rest.len()) as u64;
+            let piece = rest.split_to(rest.len().min(self.volume.piece_bytes()));
+            file.write_at(piece, at, false).await.map_err(failed)?;
         }
         if let Some(page) = &write.last_page {
             file.write_at(page.clone(), position + write.pages.len() as u64, false).await.map_err(failed)?;

@@ -23,14 +23,15 @@ pub use replace::{read_file, read_file_within, replace_file, write_file, write_s
 pub use space::DiskRoom;
 
 use crate::bounds::{
-    DISK_SPACE_EVERY_MS, RECOVERY_LOGS_MAX, SEGMENT_WRITES_MAX, UNCOMMITTED_BYTES_MAX, UNPACKING_MAX,
+    DISK_SPACE_EVERY_MS, JOURNAL_SHORT_PERCENT, RECOVERY_LOGS_MAX, SEGMENT_BACKLOG_BYTES,
+    SEGMENT_WRITE_BYTES, SEGMENT_WRITES_MAX, SEGMENT_WRITES_PACED, UNCOMMITTED_BYTES_MAX, UNPACKING_MAX,
 };
 use crate::error::{AppendError, IoFailure};
 use crate::id::ShardId;
 use crate::journal::{Journal, JournalFileId, JournalSettings, Lane};
 use crate::log::Log;
 use crate::reactor::Io;
-use crate::reactor::sync::{Notify, Semaphore};
+use crate::reactor::sync::{Notify, OwnedPermit, Semaphore};
 
 /// What recovery found out about a directory, the same for all shards.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub struct Volume {
     pub unpacking: Semaphore,
     /// Segment writes in flight.
     pub writes: Semaphore,
+    /// Those of full chunks, while they are paced.
+    paced_writes: Semaphore,
     pub files: SegmentFiles,
     pub room: DiskRoom,
     failure: RefCell<Option<IoFailure>>,
@@ -108,7 +111,8 @@ impl Volume {
         shard: ShardId,
         journal_bytes_max: u64,
     ) -> Result<Rc<Volume>, IoFailure> {
-        let volume = Volume::new(io, seed, shard, journal_bytes_max, SEGMENT_WRITES_MAX);
+        let writes_max = (SEGMENT_WRITES_MAX, SEGMENT_WRITES_PACED);
+        let volume = Volume::new(io, seed, shard, journal_bytes_max, writes_max);
         let journal = volume.open_journal(Lane::Durable).await?;
         let _ = volume.durable.set(journal);
         Ok(volume)
@@ -116,7 +120,7 @@ impl Volume {
 
     /// For recovery, which writes segments and appends nothing new.
     pub fn for_recovery(io: &Io, seed: VolumeSeed) -> Rc<Volume> {
-        Volume::new(io, seed, ShardId(0), 0, RECOVERY_LOGS_MAX)
+        Volume::new(io, seed, ShardId(0), 0, (RECOVERY_LOGS_MAX, RECOVERY_LOGS_MAX))
     }
 
     fn new(
@@ -124,7 +128,7 @@ impl Volume {
         seed: VolumeSeed,
         shard: ShardId,
         journal_bytes_max: u64,
-        writes_max: usize,
+        (writes_max, paced_writes_max): (usize, usize),
     ) -> Rc<Volume> {
         Rc::new(Volume {
             io: io.clone(),
@@ -138,6 +142,7 @@ impl Volume {
             admission: Semaphore::new(UNCOMMITTED_BYTES_MAX),
             unpacking: Semaphore::new(UNPACKING_MAX),
             writes: Semaphore::new(writes_max),
+            paced_writes: Semaphore::new(paced_writes_max),
             files: SegmentFiles::new(io),
             room: DiskRoom::new(io, &seed.dir),
             failure: RefCell::new(None),
@@ -323,6 +328,21 @@ impl Volume {
         }
     }
 
+    /// Waits for the turn of a full chunk's write. Commits of the journal share the device with it and clients wait for
+    /// those, so it may wait for as long as writing keeps up with appending.
+    pub(crate) async fn pace(&self) -> Option<OwnedPermit> {
+        if self.is_behind() { None } else { Some(self.paced_writes.acquire(1).await) }
+    }
+
+    /// How much of a chunk to write at a time now, bytes.
+    pub(crate) fn piece_bytes(&self) -> usize {
+        if self.is_behind() { usize::MAX } else { SEGMENT_WRITE_BYTES }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.room.unwritten_bytes() > SEGMENT_BACKLOG_BYTES || self.uses_more_than(JOURNAL_SHORT_PERCENT)
+    }
+
     /// A checkpoint's content is fixed now. Returns its number.
     pub(crate) fn begin_checkpoint(&self) -> u64 {
         let (begun, durable) = self.checkpoints.get();
@@ -380,6 +400,10 @@ impl Volume {
 
     /// Half of the journal is in use: the oldest data should become segments now.
     pub fn is_pressed(&self) -> bool {
-        self.journals().any(|journal| journal.used_bytes() * 2 > journal.capacity_bytes())
+        self.uses_more_than(50)
+    }
+
+    fn uses_more_than(&self, percent: u64) -> bool {
+        self.journals().any(|journal| journal.used_bytes() * 100 > journal.capacity_bytes() * percent)
     }
 }

@@ -47,6 +47,11 @@ impl Semaphore {
         taken.then(|| OwnedPermit { state: Rc::clone(&self.state), permits })
     }
 
+    /// Whether anybody waits for permits.
+    pub fn is_awaited(&self) -> bool {
+        !self.state.borrow().waiting.is_empty()
+    }
+
     /// Permits that nobody holds.
     pub fn available(&self) -> usize {
         self.state.borrow().available
