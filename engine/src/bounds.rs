@@ -155,8 +155,8 @@ const _: () = assert!(CHUNK_BYTES_MIN >= 2 * crate::io::PAGE_BYTES);
 const _: () = assert!(COLD_CHUNK_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
 const _: () = assert!(ALLOCATE_BYTES_MIN.is_multiple_of(crate::io::PAGE_BYTES as u64));
 
-/// Cold reads in flight per shard; half of them at most are read-ahead.
-pub const COLD_READS_MAX: usize = 8;
+/// Cold reads in flight per shard; half of them at most are read-ahead. Few, because commits share the device with them.
+pub const COLD_READS_MAX: usize = 2;
 
 /// Bytes that a batch may unpack to where it is looked into: for a lookup by timestamp, for the cleaner, for a topic
 /// whose `compression.type` or `cleanup.policy` asks for it.
