@@ -102,11 +102,11 @@ pub const SEGMENT_WRITES_MAX: usize = 8;
 /// and clients wait for those.
 pub const SEGMENT_WRITES_PACED: usize = 2;
 
-/// One write of a chunk while writing keeps up, bytes: what a commit may find before it in the device's queue.
+/// One write of a chunk while writing keeps up, bytes.
 pub const SEGMENT_WRITE_BYTES: usize = 256 << 10;
 
-/// Acknowledged and not yet in segments, bytes per shard and directory: with more, writing has fallen behind and is not
-/// paced. Nor is it with more than [`JOURNAL_SHORT_PERCENT`] of the journal in use: appends would soon have to wait.
+/// Appended and not yet in segments, bytes per shard and directory: with more, writing has fallen behind and is not paced.
+/// Chunks that still fill count, so many busy partitions are never paced. Nor is it with more than [`JOURNAL_SHORT_PERCENT`] of the journal in use: appends would soon have to wait.
 pub const SEGMENT_BACKLOG_BYTES: u64 = 32 << 20;
 pub const JOURNAL_SHORT_PERCENT: u64 = 75;
 
@@ -155,8 +155,12 @@ const _: () = assert!(CHUNK_BYTES_MIN >= 2 * crate::io::PAGE_BYTES);
 const _: () = assert!(COLD_CHUNK_BYTES.is_multiple_of(crate::io::PAGE_BYTES));
 const _: () = assert!(ALLOCATE_BYTES_MIN.is_multiple_of(crate::io::PAGE_BYTES as u64));
 
-/// Cold reads in flight per shard; half of them at most are read-ahead. Few, because commits share the device with them.
+/// Cold reads in flight per shard, few because commits share the device with them. Read-ahead begins only while more than
+/// half of them are free.
 pub const COLD_READS_MAX: usize = 2;
+
+/// Cold reads in flight per directory in recovery, when nobody appends.
+pub const RECOVERY_READS_MAX: usize = 8;
 
 /// Bytes that a batch may unpack to where it is looked into: for a lookup by timestamp, for the cleaner, for a topic
 /// whose `compression.type` or `cleanup.policy` asks for it.

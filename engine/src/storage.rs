@@ -19,7 +19,7 @@ use crate::format::partition_metadata;
 use crate::id::{PartitionId, ShardId, TopicPartition};
 use crate::io::release_recycled;
 use crate::journal::{JournalFileId, Lane};
-use crate::log::{ColdCache, Goal, Log, LogOptions, LogPosition, LogSeed, TailCache};
+use crate::log::{ColdCache, Goal, Log, LogOptions, LogPosition, LogSeed, TailCache, Written};
 use crate::reactor::Io;
 use crate::reactor::sync::Semaphore;
 use crate::runtime::CleanPartition;
@@ -68,7 +68,7 @@ impl Storage {
     /// When no directory's journal can be opened. A directory that fails, now or later, takes only its partitions.
     pub async fn open(io: &Io, seed: StorageSeed) -> Result<Rc<Storage>, IoFailure> {
         let volumes = open_volumes(io, &seed).await?;
-        let cold = ColdCache::new(io, seed.cache_bytes / 2);
+        let cold = ColdCache::new(io, seed.cache_bytes / 2, crate::bounds::COLD_READS_MAX);
         let storage = Rc::new(Storage {
             io: io.clone(),
             shard: seed.shard,
@@ -301,7 +301,7 @@ impl Storage {
                 note(oldest.await);
             }
             running.push_back(self.io.spawn("checkpoint of a log", async move {
-                log.materialise(Goal::Committed).await?;
+                let _ = log.materialise(Goal::Committed).await?;
                 let position = log.sync().await?;
                 Ok((log, position))
             }));
@@ -522,10 +522,14 @@ async fn open_volumes(io: &Io, seed: &StorageSeed) -> Result<Vec<Rc<Volume>>, Io
 async fn write_backlog(volume: Rc<Volume>) {
     loop {
         let log = volume.next_backlog().await;
-        if let Err(failure) = log.materialise(Goal::Sealed).await {
-            tracing::error!("{}: {failure}; it stays in the journal and is tried again", log.name());
-            volume.io().sleep(Duration::from_millis(500)).await;
-            volume.enqueue(log);
+        match log.materialise(Goal::Sealed).await {
+            Ok(Written::AsWanted) => (),
+            Ok(Written::GaveWay) => log.enqueue(),
+            Err(failure) => {
+                tracing::error!("{}: {failure}; it stays in the journal and is tried again", log.name());
+                volume.io().sleep(Duration::from_millis(500)).await;
+                log.enqueue();
+            }
         }
     }
 }

@@ -247,7 +247,7 @@ impl Log {
     }
 
     /// Queues the log for the writing of its full chunks.
-    pub(super) fn enqueue(self: &Rc<Self>) {
+    pub(crate) fn enqueue(self: &Rc<Self>) {
         if !self.queued.replace(true) {
             self.volume.enqueue(Rc::clone(self));
         }

@@ -61,7 +61,7 @@ pub(super) struct ColdSource<'a> {
 }
 
 impl ColdCache {
-    pub fn new(io: &Io, bytes_max: usize) -> Rc<ColdCache> {
+    pub fn new(io: &Io, bytes_max: usize, reads_max: usize) -> Rc<ColdCache> {
         Rc::new(ColdCache {
             io: io.clone(),
             bytes_max,
@@ -69,7 +69,7 @@ impl ColdCache {
             indexes: RefCell::default(),
             clock: Cell::new(0),
             next_key: Cell::new(0),
-            reads: Semaphore::new(COLD_READS_MAX),
+            reads: Semaphore::new(reads_max),
         })
     }
 

@@ -29,6 +29,15 @@ pub(crate) enum Goal {
     Committed,
 }
 
+/// How far a materialisation came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) enum Written {
+    AsWanted,
+    /// Others want the log's files; there are full chunks left.
+    GaveWay,
+}
+
 /// One write of a chunk.
 struct Write {
     segment: i64,
@@ -47,16 +56,18 @@ struct Write {
 
 impl Log {
     /// Writes the tail as far as `goal` says, and finishes segments that were rolled. Full chunks alone give way to whoever
-    /// else wants the log's files, and are queued again.
+    /// else wants the log's files: paced, they may never come to an end, and a checkpoint must.
     ///
     /// # Errors
     /// The first failed step. A full disk is also noted on the volume; the data stays in memory and in the journal.
-    pub(crate) async fn materialise(self: &Rc<Self>, goal: Goal) -> Result<(), IoFailure> {
+    pub(crate) async fn materialise(self: &Rc<Self>, goal: Goal) -> Result<Written, IoFailure> {
         self.complete_closing_indexes().await;
         let _one = self.materialising.acquire(1).await;
-        self.queued.set(false);
+        if goal == Goal::Sealed {
+            self.queued.set(false);
+        }
         if self.is_removed() {
-            return Ok(());
+            return Ok(Written::AsWanted);
         }
         let until = match goal {
             Goal::Sealed => i64::MAX,
@@ -72,12 +83,11 @@ impl Log {
             self.note_written(&write);
             self.finish_segments().await?;
             if goal == Goal::Sealed && self.materialising.is_awaited() {
-                // Paced, it may never come to an end; a checkpoint must.
-                self.enqueue();
-                return Ok(());
+                return Ok(Written::GaveWay);
             }
         }
-        self.finish_segments().await
+        self.finish_segments().await?;
+        Ok(Written::AsWanted)
     }
 
     fn note_disk(&self, outcome: &Result<(), IoFailure>) {
@@ -318,7 +328,7 @@ impl Log {
     /// # Errors
     /// The first failed step.
     pub(crate) async fn finish(self: &Rc<Self>) -> Result<(), IoFailure> {
-        self.materialise(Goal::Committed).await?;
+        let _ = self.materialise(Goal::Committed).await?;
         let (segment, bytes, created, end, epochs) = {
             let state = self.state.borrow();
             let active = state.active();

@@ -42,7 +42,7 @@ pub(crate) use compact::SegmentInfo;
 pub use epoch::{EpochEnd, EpochHistory, EpochStart};
 pub(crate) use header::BatchHeader;
 pub use lookup::TimestampedOffset;
-pub(crate) use materialise::Goal;
+pub(crate) use materialise::{Goal, Written};
 pub use options::{Durability, LogOptions, TimestampType};
 pub(crate) use pack::pack;
 pub use producer::{ProducedBatch, ProducerEntry, Producers};

@@ -6,7 +6,7 @@ use thalweg_protocol::batch::BatchView;
 
 use super::append::produced;
 use super::tail::Mark;
-use super::{Goal, Log, LogPosition, LogState};
+use super::{Goal, Log, LogPosition, LogState, Written};
 use crate::error::{AppendError, IoFailure};
 use crate::io::PAGE_BYTES;
 
@@ -58,7 +58,7 @@ impl Log {
     /// # Errors
     /// The first failed step.
     pub(crate) async fn write_full_chunks(self: &Rc<Self>) -> Result<(), IoFailure> {
-        self.materialise(Goal::Sealed).await?;
+        while self.materialise(Goal::Sealed).await? == Written::GaveWay {}
         while self.drop_oldest_chunk() {}
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Log {
     /// # Errors
     /// The first failed step.
     pub(crate) async fn write_tail(self: &Rc<Self>) -> Result<(), IoFailure> {
-        self.materialise(Goal::Committed).await?;
+        let _ = self.materialise(Goal::Committed).await?;
         let mut guard = self.state.borrow_mut();
         let state = &mut *guard;
         if state.written.offset < state.end {

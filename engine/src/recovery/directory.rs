@@ -89,7 +89,7 @@ impl Directory {
             journal_files: Vec::new(),
             has_failed: FailedMark::default(),
         };
-        let cold = ColdCache::new(io, 16 << 20);
+        let cold = ColdCache::new(io, 16 << 20, crate::bounds::RECOVERY_READS_MAX);
         let partitions = entries.iter().filter(|entry| entry.is_dir).count();
         let memory_bytes = usize::try_from(options.memory_bytes_max).unwrap_or(usize::MAX);
         let tails = TailCache::shared_by(partitions, memory_bytes);

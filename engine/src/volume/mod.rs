@@ -77,8 +77,8 @@ pub struct Volume {
     pub unpacking: Semaphore,
     /// Segment writes in flight.
     pub writes: Semaphore,
-    /// Those of full chunks, while they are paced.
-    paced_writes: Semaphore,
+    /// Those of full chunks, while they are paced; recovery paces nothing.
+    paced_writes: Option<Semaphore>,
     pub files: SegmentFiles,
     pub room: DiskRoom,
     failure: RefCell<Option<IoFailure>>,
@@ -111,8 +111,8 @@ impl Volume {
         shard: ShardId,
         journal_bytes_max: u64,
     ) -> Result<Rc<Volume>, IoFailure> {
-        let writes_max = (SEGMENT_WRITES_MAX, SEGMENT_WRITES_PACED);
-        let volume = Volume::new(io, seed, shard, journal_bytes_max, writes_max);
+        let paced = Some(Semaphore::new(SEGMENT_WRITES_PACED));
+        let volume = Volume::new(io, seed, shard, journal_bytes_max, SEGMENT_WRITES_MAX, paced);
         let journal = volume.open_journal(Lane::Durable).await?;
         let _ = volume.durable.set(journal);
         Ok(volume)
@@ -120,7 +120,7 @@ impl Volume {
 
     /// For recovery, which writes segments and appends nothing new.
     pub fn for_recovery(io: &Io, seed: VolumeSeed) -> Rc<Volume> {
-        Volume::new(io, seed, ShardId(0), 0, (RECOVERY_LOGS_MAX, RECOVERY_LOGS_MAX))
+        Volume::new(io, seed, ShardId(0), 0, RECOVERY_LOGS_MAX, None)
     }
 
     fn new(
@@ -128,7 +128,8 @@ impl Volume {
         seed: VolumeSeed,
         shard: ShardId,
         journal_bytes_max: u64,
-        (writes_max, paced_writes_max): (usize, usize),
+        writes_max: usize,
+        paced_writes: Option<Semaphore>,
     ) -> Rc<Volume> {
         Rc::new(Volume {
             io: io.clone(),
@@ -142,7 +143,7 @@ impl Volume {
             admission: Semaphore::new(UNCOMMITTED_BYTES_MAX),
             unpacking: Semaphore::new(UNPACKING_MAX),
             writes: Semaphore::new(writes_max),
-            paced_writes: Semaphore::new(paced_writes_max),
+            paced_writes,
             files: SegmentFiles::new(io),
             room: DiskRoom::new(io, &seed.dir),
             failure: RefCell::new(None),
@@ -331,12 +332,13 @@ impl Volume {
     /// Waits for the turn of a full chunk's write. Commits of the journal share the device with it and clients wait for
     /// those, so it may wait for as long as writing keeps up with appending.
     pub(crate) async fn pace(&self) -> Option<OwnedPermit> {
-        if self.is_behind() { None } else { Some(self.paced_writes.acquire(1).await) }
+        let paced = self.paced_writes.as_ref().filter(|_| !self.is_behind())?;
+        Some(paced.acquire(1).await)
     }
 
     /// How much of a chunk to write at a time now, bytes.
     pub(crate) fn piece_bytes(&self) -> usize {
-        if self.is_behind() { usize::MAX } else { SEGMENT_WRITE_BYTES }
+        if self.paced_writes.is_none() || self.is_behind() { usize::MAX } else { SEGMENT_WRITE_BYTES }
     }
 
     fn is_behind(&self) -> bool {
