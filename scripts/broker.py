@@ -7,6 +7,7 @@ The programs are $THALWEG_SERVER and $THALWEG_LOADGEN, or those of the release b
 import ctypes
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -40,9 +41,17 @@ def program(name):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, nor the next one: Kafka's ZooKeeper gets that. Below those that the kernel gives to outgoing connections."""
+    for _ in range(100):
+        port = random.randrange(15_000, 32_000, 2)
+        try:
+            with socket.socket() as first, socket.socket() as second:
+                first.bind(("127.0.0.1", port))
+                second.bind(("127.0.0.1", port + 1))
+            return port
+        except OSError:
+            continue
+    raise HarnessError("no two free ports between 15000 and 32000")
 
 
 def _die_with_parent():
